@@ -1,0 +1,97 @@
+"""Recipe pieces: the full tree of keys, and argument parsing for variants."""
+
+import ml_collections
+from ml_collections.config_dict import placeholder
+
+
+def base() -> ml_collections.ConfigDict:
+  """Every key there is, with the value that most experiments keep."""
+  return ml_collections.ConfigDict(
+    dict(
+      dataset=dict(
+        # A module of deeplax/data/datasets, e.g. 'cityscapes', 'folder',
+        # 'tfds:oxford_iiit_pet' (what follows the colon goes to the module).
+        name='cityscapes',
+        dir='data/cityscapes',
+        train_split='train',
+        eval_split='val',
+        on_error='raise',  # or 'skip'
+      ),
+      input=dict(
+        train='random_scale(0.5, 2.0)|random_crop(512, 1024)|random_flip()',
+        eval='',  # pictures as they are
+        workers=2,  # processes that decode and augment; 0: in the trainer
+        cache='',  # folder for a decoded memory map of the train split
+        eval_batch_size=placeholder(int),  # default: batch_size
+      ),
+      model=dict(
+        name='deeplab',
+        encoder='resnet',
+        variant='101',
+        output_stride=16,
+        multi_grid=(1, 1, 1),
+        head='aspp',
+        atrous_rates=(6, 12, 18),  # at output stride 16
+        head_channels=256,
+        head_bias=False,
+        head_separable=False,
+        image_pooling=True,
+        dropout=0.1,
+        decoder='v3plus',
+        decoder_channels=256,
+        decoder_separable=False,
+        low_level_channels=48,
+        auxiliary=False,  # FCN head on stage4 of the encoder
+        input_norm='imagenet',
+        align_corners=False,
+        bn_decay=0.9,
+        bn_epsilon=1e-5,
+        freeze_bn=False,
+        dtype='float32',  # of the computation; parameters stay float32
+        remat=False,
+      ),
+      loss=dict(
+        name='cross_entropy',
+        class_weights=(),  # numbers, one a class; () is 1 for all
+        class_weights_from_data=False,  # 1 / ln(1.02 + p)
+        normalize_by='pixels',  # 'weights': PyTorch's mean of weighted CE
+        hard_pixels=1.0,  # fraction of the hardest pixels that count
+        hard_pixels_ramp=0,  # steps from 1.0 down to hard_pixels
+        label_smoothing=0.0,
+        auxiliary_weight=0.4,
+        void_class=False,  # void is trained as one more, last class
+      ),
+      optimizer=dict(
+        name='sgd',  # sgd, adam, adamw
+        momentum=0.9,
+        nesterov=False,
+        b1=0.9,
+        b2=0.999,
+        weight_decay=5e-4,
+        decay_mask='all',  # 'kernels': ndim > 1 only
+        encoder_lr_mult=1.0,
+        clip_norm=placeholder(float),
+        accumulate=1,  # steps whose gradients are averaged
+        ema_decay=placeholder(float),
+      ),
+      schedule=dict(
+        name='poly',  # poly, cosine, step, constant
+        peak=0.01,
+        end=0.0,
+        power=0.9,
+        warmup_steps=0,
+        boundaries=(),  # step: fractions of the whole
+        factor=0.1,
+      ),
+      batch_size=8,  # over all devices
+      total_steps=placeholder(int),  # overrides total_epochs
+      total_epochs=placeholder(float),
+      log_every=50,
+      eval_every=1000,
+      checkpoint_every=1000,
+      seed=0,
+      mesh=dict(data=-1, spatial=1),  # -1: all remaining devices
+      init_from='',
+      init_strict=False,
+    )
+  )
