@@ -1,0 +1,140 @@
+"""Learning-rate schedules and optimisers, as the papers state them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Schedule = Callable[[jax.Array], jax.Array]
+
+
+def make_schedule(
+  *,
+  name: str,
+  peak: float,
+  total_steps: int,
+  end: float = 0.0,
+  power: float = 0.9,
+  warmup_steps: int = 0,
+  boundaries: Sequence[float] = (),
+  factor: float = 0.1,
+) -> Schedule:
+  """Returns step -> learning rate.
+
+  With t = (step - warmup_steps) / (total_steps - warmup_steps):
+
+    poly       (peak - end) (1 - t)^power + end
+    cosine     (peak - end) (1 + cos(pi t)) / 2 + end
+    step       peak * factor^(number of boundaries <= step / total_steps)
+    constant   peak
+
+  and before that a linear warm-up, peak * (step + 1) / (warmup_steps + 1).
+
+  Raises:
+    ValueError: On an unknown name or a warm-up that leaves no step.
+  """
+  if not 0 <= warmup_steps < total_steps:
+    raise ValueError(
+      f'schedule.warmup_steps (={warmup_steps}) must be at least 0 and less '
+      f'than the total number of steps (={total_steps}).'
+    )
+  decay_steps = total_steps - warmup_steps
+  if name == 'poly':
+    main = optax.polynomial_schedule(peak, end, power, decay_steps)
+  elif name == 'cosine':
+
+    def main(step):
+      t = jnp.clip(step / decay_steps, 0.0, 1.0)
+      return (peak - end) * (1 + jnp.cos(jnp.pi * t)) / 2 + end
+  elif name == 'step':
+    edges = jnp.array([b * total_steps for b in boundaries])
+
+    def main(step):
+      return peak * factor ** jnp.sum(step + warmup_steps >= edges)
+  elif name == 'constant':
+    main = optax.constant_schedule(peak)
+  else:
+    raise ValueError(
+      f'schedule.name (={name!r}) must be one of poly, cosine, step, constant.'
+    )
+  if not warmup_steps:
+    return main
+
+  def warmup(step):
+    return peak * (step + 1) / (warmup_steps + 1)
+
+  return optax.join_schedules([warmup, main], [warmup_steps])
+
+
+def make_optimizer(
+  schedule: Schedule,
+  *,
+  name: str,
+  momentum: float = 0.9,
+  nesterov: bool = False,
+  b1: float = 0.9,
+  b2: float = 0.999,
+  weight_decay: float = 0.0,
+  decay_mask: str = 'all',
+  encoder_lr_mult: float = 1.0,
+  clip_norm: float | None = None,
+) -> optax.GradientTransformation:
+  """Builds the gradient transformation.
+
+  For `sgd` and `adam` the decay is coupled, g + wd * p before the momentum, as
+  in PyTorch and the papers; for `adamw` it is decoupled. The gradient is
+  clipped to a global norm of `clip_norm` before anything else.
+
+  Args:
+    schedule: Step -> learning rate.
+    name: `sgd`, `adam` or `adamw`.
+    momentum: Of `sgd`.
+    nesterov: Of `sgd`.
+    b1: Of `adam` and `adamw`.
+    b2: Of `adam` and `adamw`.
+    weight_decay: wd.
+    decay_mask: `all` parameters decay, or only `kernels` (ndim > 1).
+    encoder_lr_mult: Factor on the learning rate of the encoder.
+    clip_norm: Or None.
+
+  Raises:
+    ValueError: On an unknown name.
+  """
+  masks = {'all': _everything, 'kernels': _kernels}
+  if decay_mask not in masks:
+    raise ValueError(
+      f'optimizer.decay_mask (={decay_mask!r}) must be one of {list(masks)}.'
+    )
+  decay = optax.add_decayed_weights(weight_decay, mask=masks[decay_mask])
+  parts = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
+  if name == 'sgd':
+    parts += [decay, optax.trace(momentum, nesterov)]
+  elif name == 'adam':
+    parts += [decay, optax.scale_by_adam(b1, b2)]
+  elif name == 'adamw':
+    parts += [optax.scale_by_adam(b1, b2), decay]
+  else:
+    raise ValueError(
+      f'optimizer.name (={name!r}) must be one of sgd, adam, adamw.'
+    )
+  parts.append(optax.scale_by_learning_rate(schedule))
+  if encoder_lr_mult != 1.0:
+    parts.append(optax.masked(optax.scale(encoder_lr_mult), _encoder))
+  return optax.chain(*parts)
+
+
+def _everything(params: Any) -> Any:
+  return jax.tree.map(lambda _: True, params)
+
+
+def _kernels(params: Any) -> Any:
+  return jax.tree.map(lambda p: p.ndim > 1, params)
+
+
+def _encoder(params: Any) -> Any:
+  return {
+    name: jax.tree.map(lambda _, name=name: name == 'encoder', tree)
+    for name, tree in params.items()
+  }

@@ -1,0 +1,51 @@
+"""What a training run carries from step to step."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+
+@flax.struct.dataclass
+class TrainState:
+  """Everything that a step reads and replaces.
+
+  Attributes:
+    step: int32, steps done so far.
+    params: Parameters, float32.
+    batch_stats: Running means and variances of batch normalisation.
+    opt_state: State of the optimiser.
+    ema_params: Moving average of `params`, or None when none is kept.
+  """
+
+  step: jax.Array
+  params: Any
+  batch_stats: Any
+  opt_state: Any
+  ema_params: Any = None
+
+  @property
+  def eval_variables(self) -> dict[str, Any]:
+    """Variables to evaluate: the averaged parameters where they are kept."""
+    params = self.params if self.ema_params is None else self.ema_params
+    return {'params': params, 'batch_stats': self.batch_stats}
+
+
+def create_state(
+  variables: dict[str, Any],
+  tx: optax.GradientTransformation,
+  *,
+  ema: bool = False,
+) -> TrainState:
+  """The state at step 0."""
+  params = variables['params']
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    batch_stats=variables.get('batch_stats', {}),
+    opt_state=tx.init(params),
+    # A copy: the step donates its state, and one buffer can't go twice.
+    ema_params=jax.tree.map(jnp.array, params) if ema else None,
+  )

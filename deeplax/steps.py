@@ -1,0 +1,153 @@
+"""The pure steps: `(state, batch) -> (state, metrics)`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from deeplax import losses, sharding
+from deeplax.ops.resize import resize
+from deeplax.state import TrainState
+
+LossFn = Callable[..., tuple[jax.Array, jax.Array]]
+
+
+def target_labels(
+  label: jax.Array, valid: jax.Array, void_id: int | None = None
+) -> jax.Array:
+  """Labels that a loss may see: int32[B,H,W], 255 where nothing counts.
+
+  Args:
+    label: uint8[B,H,W], 255 = void.
+    valid: bool[B]; False marks an example that only fills up the batch.
+    void_id: Train id that void is trained as, or None to ignore void.
+  """
+  label = label.astype(jnp.int32)
+  if void_id is not None:
+    label = jnp.where(label == losses.IGNORE_LABEL, void_id, label)
+  return jnp.where(valid[:, None, None], label, losses.IGNORE_LABEL)
+
+
+def make_train_step(
+  model: Any,
+  tx: optax.GradientTransformation,
+  *,
+  mesh: Mesh,
+  loss_fn: LossFn,
+  schedule: Callable[[jax.Array], jax.Array],
+  seed: int,
+  auxiliary_weight: float = 0.0,
+  void_id: int | None = None,
+  align_corners: bool = False,
+  accumulate: int = 1,
+  ema_decay: float | None = None,
+) -> Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]:
+  """Returns the jitted train step; it donates its state.
+
+  The batch is `{'image': uint8[B,H,W,3], 'label': uint8[B,H,W], 'valid':
+  bool[B]}`, split over the mesh. The loss is sum / weight over the whole
+  batch; with `accumulate` = A the batch goes through the network in A parts,
+  sums and weights are added, and one division and one update follow. Batch
+  normalisation then sees each part by itself, one after the other.
+
+  Args:
+    model: A module of `deeplax.models.build`.
+    tx: Optimiser.
+    mesh: Of `deeplax.sharding.make_mesh`.
+    loss_fn: `(logits, labels, step) -> (sum, weight)`, logits at label size.
+    schedule: Step -> learning rate, for the metrics.
+    seed: Of the dropout; the step is folded in.
+    auxiliary_weight: Factor on the auxiliary head's loss, if there is one.
+    void_id: Train id that void is trained as, or None.
+    align_corners: How logits are brought to the labels' size.
+    accumulate: A, a divisor of the batch size.
+    ema_decay: d in ema <- d ema + (1 - d) params, or None.
+
+  Returns:
+    A function giving the next state and `loss`, `gradient_norm`,
+    `learning_rate` and `examples` (those with valid=True).
+  """
+
+  def part_sums(params, batch_stats, batch, key, step):
+    (logits, endpoints), updates = model.apply(
+      {'params': params, 'batch_stats': batch_stats},
+      batch['image'],
+      train=True,
+      rngs={'dropout': key},
+      mutable=['batch_stats'],
+    )
+    labels = target_labels(batch['label'], batch['valid'], void_id)
+
+    def at_label_size(x):
+      x = resize(x, labels.shape[1:], align_corners=align_corners)
+      return loss_fn(x, labels, step)
+
+    total, weight = at_label_size(logits)
+    if 'auxiliary' in endpoints:
+      total += auxiliary_weight * at_label_size(endpoints['auxiliary'])[0]
+    return total, (weight, updates.get('batch_stats', batch_stats))
+
+  grad_fn = jax.value_and_grad(part_sums, has_aux=True)
+
+  def sums(state, batch, key):
+    if accumulate == 1:
+      (total, (weight, stats)), grads = grad_fn(
+        state.params, state.batch_stats, batch, key, state.step
+      )
+      return total, weight, stats, grads
+
+    def body(carry, i):
+      total, weight, stats, grads = carry
+      # Every A-th picture: each device splits what it already holds.
+      part = {
+        name: x.reshape(-1, accumulate, *x.shape[1:])[:, i]
+        for name, x in batch.items()
+      }
+      (t, (w, stats)), g = grad_fn(
+        state.params, stats, part, jax.random.fold_in(key, i), state.step
+      )
+      return (total + t, weight + w, stats, optax.tree.add(grads, g)), None
+
+    dtype = jax.tree.leaves(state.params)[0].dtype
+    zero = jnp.zeros((), dtype)
+    start = (zero, zero, state.batch_stats, optax.tree.zeros_like(state.params))
+    return jax.lax.scan(body, start, jnp.arange(accumulate))[0]
+
+  def train_step(state, batch):
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    total, weight, batch_stats, grads = sums(state, batch, key)
+    # A batch without one labelled pixel has loss 0 / 0: no step is better
+    # than a NaN in every parameter.
+    scale = 1 / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
+    scale = jnp.where(weight > 0, scale, 0)
+    grads = jax.tree.map(lambda g: g * scale.astype(g.dtype), grads)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    ema_params = state.ema_params
+    if ema_decay is not None:
+      ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
+    metrics = {
+      'loss': total * scale,
+      'gradient_norm': optax.global_norm(grads),
+      'learning_rate': jnp.asarray(schedule(state.step)),
+      'examples': jnp.sum(batch['valid']),
+    }
+    state = TrainState(
+      step=state.step + 1,
+      params=params,
+      batch_stats=batch_stats,
+      opt_state=opt_state,
+      ema_params=ema_params,
+    )
+    return state, metrics
+
+  whole = sharding.replicated(mesh)
+  return jax.jit(
+    train_step,
+    donate_argnums=0,
+    in_shardings=(whole, None),
+    out_shardings=(whole, whole),
+  )
