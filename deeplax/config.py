@@ -1,0 +1,254 @@
+"""A config is checked here, whole, before anything is compiled or read."""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+import jax
+import ml_collections
+
+from deeplax import models, optimizers, sharding
+from deeplax.data import ops
+from deeplax.data.info import DatasetInfo
+from deeplax.errors import ConfigError, RunError
+
+# Keys that may differ between two starts of the same run: none of them changes
+# which examples are seen or what is computed from them.
+FREE_KEYS = (
+  'dataset.dir',
+  'input.workers',
+  'input.cache',
+  'mesh.data',
+  'mesh.spatial',
+  'log_every',
+  'eval_every',
+  'checkpoint_every',
+)
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+  """Checks what can be checked without the data.
+
+  Raises:
+    ConfigError: With the key, the value found and the value expected.
+  """
+  _positive(config, 'batch_size', 'log_every', 'eval_every', 'checkpoint_every')
+  _positive(config, 'optimizer.accumulate', 'schedule.peak')
+  _one_of(config, 'dataset.on_error', 'raise', 'skip')
+  _one_of(config, 'model.dtype', 'float32', 'bfloat16', 'float64')
+  _one_of(config, 'loss.name', 'cross_entropy')
+  _one_of(config, 'loss.normalize_by', 'pixels', 'weights')
+  if config.model.dtype == 'float64' and not jax.config.jax_enable_x64:
+    raise ConfigError(
+      "model.dtype (='float64') needs JAX_ENABLE_X64=1 in the environment."
+    )
+  if config.input.workers < 0:
+    raise ConfigError(
+      f'input.workers (={config.input.workers}) must be 0 or more.'
+    )
+  _check_steps(config)
+  _check_loss(config)
+  _check_input(config)
+  _check_devices(config)
+  for check in (_build_model, _build_optimizer):
+    try:
+      check(config)
+    except ValueError as error:
+      raise ConfigError(str(error)) from error
+
+
+def _build_model(config):
+  models.build(2, **model_options(config))
+
+
+def _build_optimizer(config):
+  # The number of steps may hang on the data; a warm-up is checked again then.
+  total = config.total_steps or max(config.schedule.warmup_steps + 1, 2)
+  schedule = optimizers.make_schedule(
+    **config.schedule.to_dict(), total_steps=total
+  )
+  optimizers.make_optimizer(schedule, **optimizer_options(config))
+
+
+def _check_steps(config):
+  if not config.total_steps and not config.total_epochs:
+    raise ConfigError(
+      f'total_steps (={config.total_steps}) or total_epochs '
+      f'(={config.total_epochs}) must be set to a positive number.'
+    )
+  for key in ('total_steps', 'total_epochs'):
+    if config[key] is not None and config[key] <= 0:
+      raise ConfigError(f'{key} (={config[key]}) must be positive.')
+
+
+def _check_loss(config):
+  loss = config.loss
+  if not 0 < loss.hard_pixels <= 1:
+    raise ConfigError(
+      f'loss.hard_pixels (={loss.hard_pixels}) is a fraction in (0, 1].'
+    )
+  if not 0 <= loss.label_smoothing < 1:
+    raise ConfigError(
+      f'loss.label_smoothing (={loss.label_smoothing}) must be in [0, 1).'
+    )
+  if loss.class_weights and loss.class_weights_from_data:
+    raise ConfigError(
+      'loss.class_weights and loss.class_weights_from_data are both set; '
+      'choose one.'
+    )
+  decay = config.optimizer.ema_decay
+  if decay is not None and not 0 < decay < 1:
+    raise ConfigError(f'optimizer.ema_decay (={decay}) must be in (0, 1).')
+
+
+def _check_input(config):
+  try:
+    train_ops = ops.parse(config.input.train)
+    ops.parse(config.input.eval)
+  except ValueError as error:
+    raise ConfigError(f'input: {error}') from error
+  crop = ops.crop_size(train_ops)
+  if crop is None:
+    raise ConfigError(
+      f'input.train (={config.input.train!r}) must bring every picture to one '
+      'size: end it with random_crop(height, width) or resize(height, width).'
+    )
+  stride = config.model.output_stride
+  if min(crop) <= stride:
+    raise ConfigError(
+      f'input.train crops to {crop[0]}x{crop[1]}, which must be larger than '
+      f'model.output_stride (={stride}) in both directions.'
+    )
+  if crop[0] % config.mesh.spatial:
+    raise ConfigError(
+      f'mesh.spatial (={config.mesh.spatial}) must divide the height of the '
+      f'crop (={crop[0]}).'
+    )
+
+
+def _check_devices(config):
+  try:
+    mesh = sharding.make_mesh(**config.mesh)
+  except ValueError as error:
+    raise ConfigError(str(error)) from error
+  parts = mesh.shape['data'] * config.optimizer.accumulate
+  if config.batch_size % parts:
+    raise ConfigError(
+      f'batch_size (={config.batch_size}) must be divisible by the '
+      f'{mesh.shape["data"]} devices of mesh.data times '
+      f'optimizer.accumulate (={config.optimizer.accumulate}), so by {parts}. '
+      f'The nearest sizes are {config.batch_size // parts * parts or parts} '
+      f'and {(config.batch_size // parts + 1) * parts}.'
+    )
+  if config.batch_size % jax.process_count():
+    raise ConfigError(
+      f'batch_size (={config.batch_size}) must be divisible by the number of '
+      f'processes (={jax.process_count()}).'
+    )
+
+
+def _positive(config, *keys):
+  for key in keys:
+    value = _get(config, key)
+    if value <= 0:
+      raise ConfigError(f'{key} (={value}) must be positive.')
+
+
+def _one_of(config, key, *choices):
+  value = _get(config, key)
+  if value not in choices:
+    raise ConfigError(f'{key} (={value!r}) must be one of {list(choices)}.')
+
+
+def _get(config, key):
+  for part in key.split('.'):
+    config = config[part]
+  return config
+
+
+def model_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """`config.model` as keyword arguments of `deeplax.models.build`."""
+  return config.model.to_dict()
+
+
+def optimizer_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """`config.optimizer` as keyword arguments of `make_optimizer`."""
+  options = config.optimizer.to_dict()
+  for key in ('accumulate', 'ema_decay'):  # of the step, not of the optimiser
+    options.pop(key)
+  return options
+
+
+def num_outputs(config: ml_collections.ConfigDict, info: DatasetInfo) -> int:
+  """Classes that the network tells apart: the void class too, if trained."""
+  return info.num_classes + config.loss.void_class
+
+
+def resolve(
+  config: ml_collections.ConfigDict, num_examples: int
+) -> ml_collections.ConfigDict:
+  """Returns a copy in which `total_steps` is set: epochs become steps."""
+  config = ml_collections.ConfigDict(config)
+  if not config.total_steps:
+    examples = config.total_epochs * num_examples
+    config.total_steps = math.ceil(examples / config.batch_size)
+  if config.schedule.warmup_steps >= config.total_steps:
+    raise ConfigError(
+      f'schedule.warmup_steps (={config.schedule.warmup_steps}) must be less '
+      f'than the total number of steps (={config.total_steps}).'
+    )
+  return config.lock()
+
+
+def save(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
+  """Writes the config as JSON, all at once or not at all."""
+  text = json.dumps(config.to_dict(), indent=2)
+  part = path.with_suffix('.part')
+  part.write_text(text + '\n')
+  part.replace(path)
+
+
+def load(path: pathlib.Path) -> ml_collections.ConfigDict:
+  """Reads what `save` wrote; sequences come back as tuples."""
+  return ml_collections.ConfigDict(_tuples(load_json(path)))
+
+
+def load_json(path: pathlib.Path) -> Any:
+  """Reads a JSON file of a run."""
+  try:
+    return json.loads(path.read_text())
+  except FileNotFoundError as error:
+    raise RunError(
+      f'{path} is missing: {path.parent} is not the workdir of a run. Expected '
+      'the folder that launch/train.py wrote (its --workdir).'
+    ) from error
+  except json.JSONDecodeError as error:
+    raise RunError(f'{path} is not JSON ({error}).') from error
+
+
+def _tuples(tree):
+  if isinstance(tree, dict):
+    return {key: _tuples(value) for key, value in tree.items()}
+  return tuple(map(_tuples, tree)) if isinstance(tree, list) else tree
+
+
+def differences(
+  old: ml_collections.ConfigDict, new: ml_collections.ConfigDict
+) -> list[str]:
+  """Lines `key: old -> new` for what makes two configs different runs."""
+  old, new = _flat(old.to_dict()), _flat(new.to_dict())
+  return [
+    f'{key}: {old.get(key)!r} -> {new.get(key)!r}'
+    for key in sorted({*old, *new} - {*FREE_KEYS})
+    if old.get(key) != new.get(key)
+  ]
+
+
+def _flat(tree, prefix=''):
+  if not isinstance(tree, dict):
+    return {prefix[:-1]: tree}
+  flat = {}
+  for key, value in tree.items():
+    flat |= _flat(value, f'{prefix}{key}.')
+  return flat

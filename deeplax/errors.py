@@ -1,0 +1,13 @@
+"""Errors that are the user's to mend: shown as one paragraph, no traceback."""
+
+
+class UserError(ValueError):
+  """Says what was found, what was expected and what to do."""
+
+
+class ConfigError(UserError):
+  """A config that can't be run."""
+
+
+class RunError(UserError):
+  """A workdir, a checkpoint or a run that can't go on."""

@@ -1,0 +1,117 @@
+"""What a run writes down: metrics.jsonl always, TensorBoard where it can.
+
+TensorBoard files are written through clu, which needs tensorflow. Lean GPU and
+TPU nodes come without it: then one line says so and metrics.jsonl goes on.
+"""
+
+import importlib.util
+import json
+import logging
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+log = logging.getLogger('deeplax')
+
+FILE = 'metrics.jsonl'
+
+
+def cut_back(workdir: pathlib.Path, step: int) -> None:
+  """Drops from metrics.jsonl what was written after `step`, all at once.
+
+  A killed run may have gone on past its last checkpoint, and its last line may
+  be half written; both are computed again.
+  """
+  path = workdir / FILE
+  if not path.exists():
+    return
+  kept = []
+  for line in path.read_text().splitlines():
+    try:
+      row = json.loads(line)
+    except json.JSONDecodeError:
+      break
+    if row['step'] <= step:
+      kept.append(line + '\n')
+  part = path.with_suffix('.part')
+  part.write_text(''.join(kept))
+  part.replace(path)
+
+
+def read(workdir: pathlib.Path) -> list[dict[str, float]]:
+  """All rows of metrics.jsonl."""
+  lines = (workdir / FILE).read_text().splitlines()
+  return [json.loads(line) for line in lines]
+
+
+class Summaries:
+  """Writes scalars, pictures and texts of one process of a run.
+
+  Args:
+    workdir: metrics.jsonl and the TensorBoard files go here.
+    active: False makes every method do nothing: one process of a job writes.
+  """
+
+  def __init__(self, workdir: pathlib.Path, *, active: bool = True):
+    self._active = active
+    if not active:
+      return
+    # Line by line, so that a killed run leaves whole lines behind.
+    self._file = (workdir / FILE).open('a', buffering=1)
+    self._writer = _tensorboard_writer(workdir)
+
+  def scalars(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes plain numbers; those that are not finite only to TensorBoard."""
+    if not self._active:
+      return
+    values = {name: float(value) for name, value in values.items()}
+    row = {k: v for k, v in values.items() if math.isfinite(v)}
+    self._file.write(json.dumps({'step': step} | row) + '\n')
+    if self._writer:
+      self._writer.write_scalars(step, values)
+
+  def images(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
+    """Writes uint8[H,W,3] pictures to TensorBoard."""
+    if self._active and self._writer:
+      batches = {name: image[None] for name, image in pictures.items()}
+      self._writer.write_images(step, batches)
+
+  def start(self, step: int, texts: Mapping[str, str], hparams: Any) -> None:
+    """Writes what describes the run, to TensorBoard."""
+    if self._active and self._writer:
+      self._writer.write_texts(step, dict(texts))
+      self._writer.write_hparams(hparams)
+
+  def flush(self) -> None:
+    if self._active and self._writer:
+      self._writer.flush()
+
+  def close(self) -> None:
+    if not self._active:
+      return
+    self._file.close()
+    if self._writer:
+      self._writer.close()
+
+
+def _tensorboard_writer(workdir):
+  missing = [
+    name
+    for name in ('tensorflow', 'tensorboard', 'clu')
+    if importlib.util.find_spec(name) is None
+  ]
+  if missing:
+    log.info(
+      'TensorBoard files are not written (%s not installed); %s goes on.',
+      ', '.join(missing),
+      FILE,
+    )
+    return None
+  from clu import metric_writers  # imports tensorflow, seconds
+
+  return metric_writers.AsyncWriter(
+    metric_writers.SummaryWriter(str(workdir)), num_workers=None
+  )
