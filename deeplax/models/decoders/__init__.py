@@ -1,0 +1,1 @@
+"""Decoders: `build(options)` gives `(x, endpoints, *, train) -> x`."""

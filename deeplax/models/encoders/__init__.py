@@ -1,0 +1,1 @@
+"""Encoders: `build(options)` gives `(x, *, train) -> endpoints`."""

@@ -1,0 +1,1 @@
+"""Heads: `build(options)` gives `(x, *, train) -> x`."""

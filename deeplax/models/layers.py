@@ -1,0 +1,180 @@
+"""Layers with parameters that every network is made of."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from deeplax.ops import conv as conv_ops
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+  """What all layers of one network share; see `options.Options`."""
+
+  dtype: jnp.dtype
+  param_dtype: jnp.dtype
+  bn_decay: float
+  bn_epsilon: float
+  freeze_bn: bool
+
+
+class Conv(nn.Module):
+  """Convolution with explicit symmetric padding: `kernel`, maybe `bias`.
+
+  Attributes:
+    features: Channels of the result.
+    size: Side of the square kernel, odd.
+    stride: Step between output pixels.
+    rate: Step between the taps.
+    groups: Channel groups.
+    use_bias: Whether there is a bias.
+    out_dtype: Of the result; None for the dtype of the computation.
+  """
+
+  features: int
+  style: Style
+  size: int = 1
+  stride: int = 1
+  rate: int = 1
+  groups: int = 1
+  use_bias: bool = False
+  out_dtype: jnp.dtype | None = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`."""
+    kernel = self.param(
+      'kernel',
+      nn.initializers.variance_scaling(2.0, 'fan_out', 'normal'),
+      (self.size, self.size, x.shape[-1] // self.groups, self.features),
+      self.style.param_dtype,
+    )
+    y = conv_ops.conv(
+      x.astype(self.style.dtype),
+      kernel.astype(self.style.dtype),
+      stride=self.stride,
+      rate=self.rate,
+      groups=self.groups,
+      out_dtype=self.out_dtype,
+    )
+    if self.use_bias:
+      bias = self.param(
+        'bias',
+        nn.initializers.zeros,
+        (self.features,),
+        self.style.param_dtype,
+      )
+      y = y + bias.astype(y.dtype)
+    return y
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation (Ioffe & Szegedy 2015) over batch and picture.
+
+      y = (x - mean) / sqrt(var + epsilon) * scale + bias
+
+  Statistics are taken in float32 (float64 for float64 inputs) whatever the
+  dtype of the computation, in two passes: `E[x^2] - E[x]^2` loses all digits
+  where the mean is large. Under `jit` on a batch sharded over devices they
+  are those of the whole batch. Running statistics follow
+
+      running = decay * running + (1 - decay) * batch
+
+  with the biased variance (division by n, as in TensorFlow and Flax; PyTorch
+  divides by n - 1).
+
+  A single value per channel (a batch of one, pooled to one pixel) has no
+  variance: it would train to a constant and drive the running variance to 0.
+  Running statistics are then used, and kept, also when training.
+
+  With `freeze_bn` they always are; scale and bias are trained even so.
+  """
+
+  style: Style
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """`[B, H, W, C]` to the same shape, in the dtype of the computation."""
+    channels = x.shape[-1]
+    dtype = self.style.param_dtype
+    scale = self.param('scale', nn.initializers.ones, (channels,), dtype)
+    bias = self.param('bias', nn.initializers.zeros, (channels,), dtype)
+    running_mean = self.variable(
+      'batch_stats', 'mean', jnp.zeros, (channels,), dtype
+    )
+    running_var = self.variable(
+      'batch_stats', 'var', jnp.ones, (channels,), dtype
+    )
+    wide = x.astype(dtype)
+    values = x.size // channels
+    if train and not self.style.freeze_bn and values > 1:
+      mean = jnp.mean(wide, axis=(0, 1, 2))
+      var = jnp.mean(jnp.square(wide - mean), axis=(0, 1, 2))
+      if not self.is_initializing():
+        decay = self.style.bn_decay
+        for running, batch in ((running_mean, mean), (running_var, var)):
+          running.value = decay * running.value + (1 - decay) * batch
+    else:
+      mean, var = running_mean.value, running_var.value
+    factor = scale * jax.lax.rsqrt(var + self.style.bn_epsilon)
+    return ((wide - mean) * factor + bias).astype(self.style.dtype)
+
+
+class ConvBn(nn.Module):
+  """Convolution, batch norm and, unless told otherwise, ReLU.
+
+  Attributes: as of `Conv`; `relu`: whether a ReLU follows.
+  """
+
+  features: int
+  style: Style
+  size: int = 1
+  stride: int = 1
+  rate: int = 1
+  groups: int = 1
+  use_bias: bool = False
+  relu: bool = True
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`."""
+    x = Conv(
+      self.features,
+      self.style,
+      size=self.size,
+      stride=self.stride,
+      rate=self.rate,
+      groups=self.groups,
+      use_bias=self.use_bias,
+      name='conv',
+    )(x)
+    x = BatchNorm(self.style, name='bn')(x, train=train)
+    return nn.relu(x) if self.relu else x
+
+
+class SeparableConvBn(nn.Module):
+  """Depthwise convolution and 1x1, each with batch norm and ReLU.
+
+  As in the ASPP and decoder of the DeepLab authors' code.
+  """
+
+  features: int
+  style: Style
+  size: int = 3
+  rate: int = 1
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """`[B, H, W, C]` to `[B, H, W, features]`."""
+    channels = x.shape[-1]
+    x = ConvBn(
+      channels,
+      self.style,
+      size=self.size,
+      rate=self.rate,
+      groups=channels,
+      name='depthwise',
+    )(x, train=train)
+    return ConvBn(self.features, self.style, name='pointwise')(x, train=train)

@@ -1,0 +1,1 @@
+"""Array operations without parameters; nothing here knows a network."""

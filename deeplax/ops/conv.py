@@ -1,0 +1,90 @@
+"""Two-dimensional convolution, strided, atrous or grouped."""
+
+import jax
+from jax import lax
+
+
+def conv(
+  x: jax.Array,
+  kernel: jax.Array,
+  *,
+  stride: int = 1,
+  rate: int = 1,
+  groups: int = 1,
+  out_dtype: jax.typing.DTypeLike | None = None,
+) -> jax.Array:
+  """Convolves with explicit symmetric zero padding of `rate * (k - 1) // 2`.
+
+      y[b, i, j, o] = sum_{u, v, c} kernel[u, v, c, o]
+                      * x[b, stride*i + rate*(u - k//2),
+                             stride*j + rate*(v - k//2), c]
+
+  Output pixel i is centred on input pixel `stride * i` at even and at odd
+  sizes, which is what makes a network give the same features at every output
+  stride. `padding='SAME'` does not: at stride 2 it pads even sizes by (0, 1).
+
+  Args:
+    x: `[B, H, W, C]`.
+    kernel: `[k, k, C / groups, O]`, k odd.
+    stride: Step between output pixels, in input pixels.
+    rate: Step between the taps of the kernel, in input pixels.
+    groups: Number of channel groups; C for a depthwise convolution.
+    out_dtype: Of the result; by default that of `x`.
+
+  Returns:
+    `[B, ceil(H / stride), ceil(W / stride), O]`.
+
+  Raises:
+    ValueError: For an even kernel, or channels that do not fit.
+  """
+  rows, columns, channels, _ = kernel.shape
+  if rows % 2 == 0 or columns % 2 == 0:
+    raise ValueError(
+      f'The kernel is {rows}x{columns}; symmetric padding needs odd sizes.'
+    )
+  if x.shape[-1] != channels * groups:
+    raise ValueError(
+      f'The input has {x.shape[-1]} channels, but a kernel of shape '
+      f'{kernel.shape} in {groups} group(s) expects {channels * groups}.'
+    )
+  kernel = _reachable_taps(kernel, x.shape[1:3], rate)
+  rows, columns = kernel.shape[:2]
+  if rows == columns == 1 and groups == 1:
+    # A matrix product: on a CPU three times as fast as XLA's convolution.
+    if stride > 1:
+      x = x[:, ::stride, ::stride]
+    return lax.dot_general(
+      x,
+      kernel[0, 0],
+      (((3,), (0,)), ((), ())),
+      preferred_element_type=out_dtype,
+    )
+  return lax.conv_general_dilated(
+    x,
+    kernel,
+    window_strides=(stride, stride),
+    padding=[(rate * (n // 2),) * 2 for n in (rows, columns)],
+    rhs_dilation=(rate, rate),
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=groups,
+    preferred_element_type=out_dtype,
+  )
+
+
+def _reachable_taps(
+  kernel: jax.Array, size: tuple[int, ...], rate: int
+) -> jax.Array:
+  """Drops rows and columns of taps that would only ever read padding.
+
+  Exact: a tap `rate * d` pixels off the centre of an image of n pixels reads
+  a pixel only if `rate * d <= n - 1`. Pays for large rates on small maps, as
+  in atrous pyramids on crops; the dropped taps get the gradient 0, as before.
+  """
+  for axis, n in enumerate(size):
+    half = kernel.shape[axis] // 2
+    reach = min(half, (n - 1) // rate)
+    if reach < half:
+      kernel = lax.slice_in_dim(
+        kernel, half - reach, half + reach + 1, axis=axis
+      )
+  return kernel
