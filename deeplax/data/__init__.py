@@ -70,6 +70,7 @@ def source(
   data_dir: str | os.PathLike = '',
   *,
   extras: Sequence[str] = (),
+  strict: bool = True,
 ) -> Source:
   """The pictures of one split of a data set.
 
@@ -78,6 +79,8 @@ def source(
     split: E.g. `'train'`; the data set's own name for it.
     data_dir: Folder of the data.
     extras: Further arrays wanted, e.g. `('instance',)`.
+    strict: Raise when pictures and masks don't pair. The label doctor turns
+      this off, and lists them itself.
 
   Raises:
     DataError: Unknown name, data missing, or an extra that it doesn't have.
@@ -96,6 +99,8 @@ def source(
         fix='Leave it out.',
         kind='unknown option',
       )
+  if not strict and 'strict' in takes:  # where pairing can fail at all
+    options['strict'] = False
   return module.source(split, _path(data_dir), **options)
 
 

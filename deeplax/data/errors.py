@@ -39,3 +39,13 @@ def first_few(items: Iterable[object], count: int = 5) -> str:
   text = ', '.join(items[:count])
   more = len(items) - count
   return f'{text} and {more} more' if more > 0 else text
+
+
+def missing_data(name: str, looked_for: str, how_to_get: str) -> DataError:
+  """The error for a data set that isn't where the config says."""
+  return DataError(
+    f'{name}: nothing found; looked for {looked_for}.',
+    fix=f'{how_to_get} Then point --config.dataset.dir there. To try things '
+    'out first, configs/demo.py needs no data set.',
+    kind='missing data set',
+  )

@@ -1,0 +1,294 @@
+"""Pictures and masks from files: whole and checked, or a `DataError`.
+
+Everything is decoded from bytes in memory: `cv2.imread` returns a truncated
+JPEG as a partly grey picture without a word, `cv2.imdecode` refuses it. The
+header is read first (Pillow, 0.1 ms), so that a file which claims to be huge is
+refused before memory is taken for it.
+"""
+
+import dataclasses
+import io
+import os
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from deeplax.data.errors import DataError, first_few
+from deeplax.data.info import DatasetInfo
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_AGAIN = 'Fetch or export the file again.'
+_ONE_CHANNEL = ('1', 'L', 'P', 'I;16', 'I;16B', 'I;16L', 'I', 'F')
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+  """What a picture file says of itself, before any pixel is decoded.
+
+  Attributes:
+    format: Pillow's name, e.g. `'PNG'`.
+    mode: Pillow's mode, e.g. `'L'`, `'P'` (palette), `'RGB'`, `'I;16'`.
+    height: Rows as stored, in pixels.
+    width: Columns as stored, in pixels.
+    orientation: EXIF orientation 1..8; 1 is upright.
+  """
+
+  format: str
+  mode: str
+  height: int
+  width: int
+  orientation: int = 1
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+  """The whole file.
+
+  Raises:
+    DataError: It is missing, can't be opened, or is empty.
+  """
+  try:
+    with open(path, 'rb') as file:
+      data = file.read()
+  except FileNotFoundError as error:
+    raise DataError(
+      'no such file.', fix=_AGAIN, file=path, kind='missing file'
+    ) from error
+  except OSError as error:
+    raise DataError(
+      f"can't be opened: {error.strerror}.",
+      fix='Check the path and its permissions.',
+      file=path,
+      kind='unreadable file',
+    ) from error
+  if not data:
+    raise DataError(
+      'the file is empty.', fix=_AGAIN, file=path, kind='damaged file'
+    )
+  return data
+
+
+def header(data: bytes, path: str | os.PathLike = '') -> Header:
+  """Format, mode and size of an encoded picture, without decoding it.
+
+  Raises:
+    DataError: Not a picture, or more pixels than Pillow's own limit against
+      decompression bombs (179 million unless `Image.MAX_IMAGE_PIXELS` is set).
+  """
+  try:
+    with Image.open(io.BytesIO(data)) as image:
+      orientation = 1
+      if image.format in ('JPEG', 'MPO', 'WEBP', 'TIFF'):
+        orientation = image.getexif().get(_ORIENTATION, 1)
+      return Header(
+        image.format, image.mode, image.height, image.width, orientation
+      )
+  except Image.DecompressionBombError as error:
+    raise DataError(
+      f'refused before decoding: {error}',
+      fix='Cut the picture into tiles.',
+      file=path,
+      kind='too large',
+    ) from error
+  except Exception as error:  # parsers of broken bytes raise nearly anything
+    raise DataError(
+      f'not a picture that can be read (it starts with {data[:8]!r}).',
+      fix='Expected PNG, JPEG, BMP, WebP or TIFF; replace or remove it.',
+      file=path,
+      kind='not a picture',
+    ) from error
+
+
+def decode_image(
+  data: bytes, path: str | os.PathLike = '', *, upright: bool = False
+) -> np.ndarray:
+  """uint8[H, W, 3], RGB, of any picture: grey, palette, RGBA, 16 bits.
+
+  Args:
+    data: The encoded picture.
+    path: For messages.
+    upright: Turn the picture as its EXIF orientation says. Off for training
+      pairs: masks carry no EXIF, so both must be read as they are stored.
+
+  Raises:
+    DataError: Not a picture, truncated or damaged, or too large.
+  """
+  header(data, path)
+  flags = cv2.IMREAD_COLOR_RGB
+  if not upright:
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION
+  return _decode(data, flags, path)
+
+
+def decode_mask(
+  data: bytes, path: str | os.PathLike = '', info: DatasetInfo | None = None
+) -> np.ndarray:
+  """uint8[H, W] or uint16[H, W]: the ids as they are stored.
+
+  Palette pictures give their indices (OpenCV would expand them to colours),
+  grey pictures of 1, 2 or 4 bits the stored numbers (0..15, not stretched).
+
+  Args:
+    data: The encoded mask.
+    path: For messages.
+    info: Class table, so that the error for a colour mask can say more.
+
+  Raises:
+    DataError: As `decode_image`; or a colour mask, or a lossy format.
+  """
+  head = header(data, path)
+  if head.format in ('JPEG', 'MPO'):
+    raise DataError(
+      'the mask is a JPEG, whose compression alters ids near every edge.',
+      fix='Export the masks again as PNG.',
+      file=path,
+      kind='lossy mask',
+    )
+  if head.mode not in _ONE_CHANNEL:
+    raise _colour_mask(data, head, path, info)
+  if head.mode in ('1', 'P'):
+    try:
+      with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image).astype(np.uint8)
+    except Exception as error:
+      raise _damaged(data, path) from error
+  flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+  mask = _decode(data, flags, path)
+  if mask.dtype not in (np.uint8, np.uint16) or mask.ndim != 2:
+    raise DataError(
+      f'the mask is {mask.dtype}{list(mask.shape)}, expected one channel of 8 '
+      'or 16 bits.',
+      fix='Save the class ids as an 8-bit single-channel PNG.',
+      file=path,
+      kind='mask type',
+    )
+  if head.format == 'PNG' and data[24] < 8:  # IHDR: bit depth
+    mask //= 255 // (2 ** data[24] - 1)
+  return mask
+
+
+def read_image(path: str | os.PathLike, *, upright: bool = False) -> np.ndarray:
+  """`decode_image` of a file."""
+  return decode_image(read_bytes(path), path, upright=upright)
+
+
+def read_mask(
+  path: str | os.PathLike, info: DatasetInfo | None = None
+) -> np.ndarray:
+  """`decode_mask` of a file."""
+  return decode_mask(read_bytes(path), path, info)
+
+
+def read_instance(path: str | os.PathLike) -> np.ndarray:
+  """int32[H, W]: Cityscapes instance ids, label_id * 1000 + k or label_id."""
+  return read_mask(path).astype(np.int32)
+
+
+def read_disparity(path: str | os.PathLike) -> np.ndarray:
+  """float32[H, W], in pixels: (p - 1) / 256, and NaN where p = 0 (unmeasured).
+
+  Zero is a valid disparity (infinitely far away), so what was not measured
+  can't be zero too; use `np.isfinite` before any arithmetic.
+  """
+  raw = read_mask(path).astype(np.float32)
+  return np.where(raw > 0, (raw - 1) / 256, np.float32('nan'))
+
+
+# What a source reads on request, by the name of the extra.
+EXTRAS = {'instance': read_instance, 'disparity': read_disparity}
+
+
+def colours_to_ids(rgb: np.ndarray, info: DatasetInfo) -> np.ndarray:
+  """uint8[H, W] label ids of a colour mask uint8[H, W, 3], by the class table.
+
+  Where two labels share a colour the first one counts.
+
+  Raises:
+    DataError: A colour that no label has.
+  """
+  table = {}
+  for label in info.labels:
+    if 0 <= label.label_id < 256:
+      table.setdefault(_number(np.array(label.colour)), label.label_id)
+  colours, inverse = np.unique(_number(rgb), return_inverse=True)
+  unknown = [c for c in colours.tolist() if c not in table]
+  if unknown:
+    raise DataError(
+      f'colours that no class has: {first_few(map(_triple, unknown))}.',
+      fix=f'Colours of {info.name}: '
+      f'{first_few((_triple(c) for c in table), 20)}.',
+      kind='unknown colours',
+    )
+  ids = np.array([table[c] for c in colours.tolist()], np.uint8)
+  return ids[inverse].reshape(rgb.shape[:2])
+
+
+def _number(rgb: np.ndarray):
+  """One integer a colour."""
+  red, green, blue = np.moveaxis(rgb.astype(np.int64), -1, 0)
+  number = (red << 16) | (green << 8) | blue
+  return number if number.ndim else int(number)
+
+
+def _triple(colour: int) -> tuple[int, int, int]:
+  return colour >> 16, colour >> 8 & 255, colour & 255
+
+
+def _decode(data: bytes, flags: int, path: str | os.PathLike) -> np.ndarray:
+  try:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+  except cv2.error as error:
+    raise _damaged(data, path) from error
+  if picture is None:
+    raise _damaged(data, path)
+  return picture
+
+
+def _damaged(data: bytes, path: str | os.PathLike) -> DataError:
+  """Why OpenCV gave nothing: Pillow says it in words."""
+  try:
+    with Image.open(io.BytesIO(data)) as image:
+      image.load()
+      reason = f'OpenCV decodes no {image.format} of mode {image.mode}'
+      kind, fix = 'unreadable file', 'Save it again as an 8-bit PNG.'
+      if image.format in ('PNG', 'JPEG'):  # it does: their ends are missing
+        reason, kind, fix = 'the file is damaged', 'damaged file', _AGAIN
+  except Exception as error:  # see `header`
+    reason, kind, fix = f'truncated or damaged: {error}', 'damaged file', _AGAIN
+  return DataError(
+    f'{reason} ({len(data)} bytes).', fix=fix, file=path, kind=kind
+  )
+
+
+def _colour_mask(
+  data: bytes, head: Header, path: str | os.PathLike, info: DatasetInfo | None
+) -> DataError:
+  rgb = decode_image(data, path)
+  colours = np.unique(_number(rgb))
+  found = (
+    f'a colour mask (mode {head.mode}, {len(colours)} colours: '
+    f'{first_few(map(_triple, colours.tolist()), 3)}), expected one channel '
+    'of class ids.'
+  )
+  if (rgb == rgb[..., :1]).all():
+    fix = 'All its channels are equal: save one of them.'
+  elif info is not None and _has_colours(info, rgb):
+    fix = (
+      'Its colours are those of the class table: turn each mask into ids with '
+      'deeplax.data.files.colours_to_ids(read_image(mask), info) and save '
+      'them as PNG.'
+    )
+  else:
+    fix = (
+      'Save class ids in one channel. With the colours of the classes as '
+      '`palette` in classes.json, deeplax.data.files.colours_to_ids converts.'
+    )
+  return DataError(found, fix=fix, file=path, kind='colour mask')
+
+
+def _has_colours(info: DatasetInfo, rgb: np.ndarray) -> bool:
+  try:
+    colours_to_ids(rgb, info)
+  except DataError:
+    return False
+  return True
