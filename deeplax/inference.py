@@ -1,0 +1,199 @@
+"""Scores for every pixel of a picture of any size: scales, mirror, windows.
+
+Pure functions around a network `apply(image) -> logits`; nothing here knows a
+model. `apply` takes float32[B, h, w, 3] (0..255 RGB) or uint8 of the same shape
+and gives float[B, h', w', K] at its own stride.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+
+from deeplax.ops.resize import resize
+
+Apply = Callable[[jax.Array], jax.Array]
+
+
+def predict_logits(
+  apply: Apply,
+  image: jax.Array,
+  *,
+  out_size: tuple[int, int] | None = None,
+  scales: Sequence[float] = (1.0,),
+  flip: bool = False,
+  align_corners: bool = False,
+  window: tuple[int, int] | None = None,
+) -> jax.Array:
+  """Logits of one view, or the log of the mean softmax of several.
+
+  Either way softmax(result) are probabilities and argmax the prediction, so
+  that losses and metrics need not know which it was. Several views (scales,
+  each with its mirror image) are averaged after softmax, at full size.
+
+  Args:
+    apply: The network.
+    image: uint8 or float[B, H, W, 3].
+    out_size: (height, width) of the result; default: that of the image.
+    scales: Factors on the image size, see `scaled_size`.
+    flip: Adds the mirror image of every scale.
+    align_corners: How image and logits are resampled.
+    window: (height, width): each view is cut into overlapping windows of this
+      size, see `sliding_window`; None looks at the whole picture at once.
+
+  Returns:
+    float[B, *out_size, K]; memory is about 3 times that of the result.
+
+  Raises:
+    ValueError: No scale, or one that isn't a positive number.
+  """
+  scales = check_scales(scales)
+  out_size = tuple(image.shape[1:3]) if out_size is None else tuple(out_size)
+  if window is not None:
+    whole = apply
+
+    def apply(x):
+      return sliding_window(whole, x, window, align_corners=align_corners)
+
+  def full_size(view):
+    return resize(apply(view), out_size, align_corners=align_corners)
+
+  views = [scale_image(image, s, align_corners=align_corners) for s in scales]
+  if len(views) == 1 and not flip:
+    return full_size(views[0])
+
+  total = 0.0
+  for view in views:
+    if not flip:
+      total += jax.nn.softmax(full_size(view))
+      continue
+
+    # Mirrored or not is data: the network is compiled once a scale.
+    def add(total, mirrored, view=view):
+      logits = full_size(jnp.where(mirrored, view[:, :, ::-1], view))
+      logits = jnp.where(mirrored, logits[:, :, ::-1], logits)
+      return total + jax.nn.softmax(logits), None
+
+    kind = jax.eval_shape(full_size, view)
+    total = total + jnp.zeros(kind.shape, kind.dtype)
+    total, _ = jax.lax.scan(add, total, jnp.array([False, True]))
+  probs = total / (len(scales) * (2 if flip else 1))
+  # A probability that underflowed has a finite logarithm, and loss.
+  return jnp.log(jnp.maximum(probs, jnp.finfo(probs.dtype).tiny))
+
+
+def predict_probs(apply: Apply, image: jax.Array, **options) -> jax.Array:
+  """Probabilities float[B, H, W, K]; arguments as in `predict_logits`."""
+  return jax.nn.softmax(predict_logits(apply, image, **options))
+
+
+def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
+  """`scales` as a tuple; ValueError unless they are positive numbers."""
+  scales = tuple(scales)
+  bad = [s for s in scales if not (math.isfinite(s) and s > 0)]
+  if bad or not scales:
+    raise ValueError(
+      f'scales are {scales}; expected one or more positive numbers, e.g. '
+      '(0.5, 0.75, 1.0, 1.25, 1.5, 1.75).'
+    )
+  return scales
+
+
+def scaled_size(
+  size: tuple[int, int], scale: float, *, align_corners: bool = False
+) -> tuple[int, int]:
+  """Size of a view: at least 1 x 1, not rounded to the output stride.
+
+  With half-pixel centres round(n * scale), halves up; with align_corners
+  floor((n - 1) * scale + 1), as in the official DeepLab, so that n = OS * k + 1
+  stays of that form whenever k * scale is whole.
+  """
+  if align_corners:
+    # Through float64, 1024 * 1.1 and the like fall a bit short.
+    new = [math.floor((n - 1) * scale + 1 + 1e-9) for n in size]
+  else:
+    new = [math.floor(n * scale + 0.5) for n in size]
+  return max(new[0], 1), max(new[1], 1)
+
+
+def scale_image(
+  image: jax.Array, scale: float, *, align_corners: bool = False
+) -> jax.Array:
+  """Bilinear in float32, without antialias; the image itself at scale 1."""
+  size = scaled_size(image.shape[1:3], scale, align_corners=align_corners)
+  if size == image.shape[1:3]:
+    return image
+  if not jnp.issubdtype(image.dtype, jnp.floating):
+    image = image.astype(jnp.float32)
+  return resize(image, size, align_corners=align_corners)
+
+
+def window_starts(size: int, window: int) -> list[int]:
+  """First pixel of each window along an axis: evenly spread, ends included.
+
+  Neighbours overlap by at least a third of a window. The last one ends with the
+  picture; none reaches beyond it.
+  """
+  if window >= size:
+    return [0]
+  step = max(window * 2 // 3, 1)
+  count = math.ceil((size - window) / step) + 1
+  return [round(i * (size - window) / (count - 1)) for i in range(count)]
+
+
+def sliding_window(
+  apply: Apply,
+  image: jax.Array,
+  window: tuple[int, int],
+  *,
+  align_corners: bool = False,
+) -> jax.Array:
+  """Logits at image size, each window by itself, overlaps averaged.
+
+  For pictures whose activations don't fit into memory: the network only ever
+  sees [B, *window, 3]. The result, float[B, H, W, K], must fit.
+
+  Args:
+    apply: The network.
+    image: [B, H, W, 3].
+    window: (height, width); cut to the picture where that is smaller.
+    align_corners: How the logits of a window are brought to its size.
+  """
+  if min(window) < 1:
+    raise ValueError(f'window is {tuple(window)}; expected two sizes above 0.')
+  batch, *size, _ = image.shape
+  size = tuple(size)
+  window = tuple(min(w, n) for w, n in zip(window, size))
+  starts = jnp.array(
+    [
+      (y, x)
+      for y in window_starts(size[0], window[0])
+      for x in window_starts(size[1], window[1])
+    ]
+  )
+
+  def look(view):
+    return resize(apply(view), window, align_corners=align_corners)
+
+  def add(carry, start):
+    total, count = carry
+    y, x = start
+    view = jax.lax.dynamic_slice(
+      image, (0, y, x, 0), (batch, *window, image.shape[-1])
+    )
+    old = jax.lax.dynamic_slice(
+      total, (0, y, x, 0), (batch, *window, total.shape[-1])
+    )
+    total = jax.lax.dynamic_update_slice(total, old + look(view), (0, y, x, 0))
+    old = jax.lax.dynamic_slice(count, (y, x), window)
+    count = jax.lax.dynamic_update_slice(count, old + 1, (y, x))
+    return (total, count), None
+
+  kind = jax.eval_shape(
+    look, jax.ShapeDtypeStruct((batch, *window, image.shape[-1]), image.dtype)
+  )
+  total = jnp.zeros((batch, *size, kind.shape[-1]), kind.dtype)
+  count = jnp.zeros(size, kind.dtype)
+  (total, count), _ = jax.lax.scan(add, (total, count), starts)
+  return total / count[None, :, :, None]
