@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from deeplax.ops import batch_norm as norm_ops
 from deeplax.ops import conv as conv_ops
 
 
@@ -71,14 +72,12 @@ class Conv(nn.Module):
 
 
 class BatchNorm(nn.Module):
-  """Batch normalisation (Ioffe & Szegedy 2015) over batch and picture.
+  """Batch normalisation: `scale`, `bias`, running `mean` and `var`.
 
-      y = (x - mean) / sqrt(var + epsilon) * scale + bias
-
-  Statistics are taken in float32 (float64 for float64 inputs) whatever the
-  dtype of the computation, in two passes: `E[x^2] - E[x]^2` loses all digits
-  where the mean is large. Under `jit` on a batch sharded over devices they
-  are those of the whole batch. Running statistics follow
+  Statistics are taken in the dtype of the parameters, at least float32,
+  whatever that of the computation: see `ops/batch_norm.py`. Under `jit` on a
+  batch sharded over devices they are those of the whole batch. Running
+  statistics follow
 
       running = decay * running + (1 - decay) * batch
 
@@ -97,7 +96,7 @@ class BatchNorm(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """`[B, H, W, C]` to the same shape, in the dtype of the computation."""
-    channels = x.shape[-1]
+    channels, epsilon = x.shape[-1], self.style.bn_epsilon
     dtype = self.style.param_dtype
     scale = self.param('scale', nn.initializers.ones, (channels,), dtype)
     bias = self.param('bias', nn.initializers.zeros, (channels,), dtype)
@@ -107,19 +106,17 @@ class BatchNorm(nn.Module):
     running_var = self.variable(
       'batch_stats', 'var', jnp.ones, (channels,), dtype
     )
-    wide = x.astype(dtype)
-    values = x.size // channels
-    if train and not self.style.freeze_bn and values > 1:
-      mean = jnp.mean(wide, axis=(0, 1, 2))
-      var = jnp.mean(jnp.square(wide - mean), axis=(0, 1, 2))
+    values_per_channel = x.size // channels
+    if train and not self.style.freeze_bn and values_per_channel > 1:
+      y, mean, var = norm_ops.batch_norm(x, scale, bias, epsilon)
       if not self.is_initializing():
         decay = self.style.bn_decay
         for running, batch in ((running_mean, mean), (running_var, var)):
           running.value = decay * running.value + (1 - decay) * batch
     else:
-      mean, var = running_mean.value, running_var.value
-    factor = scale * jax.lax.rsqrt(var + self.style.bn_epsilon)
-    return ((wide - mean) * factor + bias).astype(self.style.dtype)
+      factor = scale * jax.lax.rsqrt(running_var.value + epsilon)
+      y = (x.astype(dtype) - running_mean.value) * factor + bias
+    return y.astype(self.style.dtype)
 
 
 class ConvBn(nn.Module):

@@ -1,5 +1,7 @@
 """Resampling of pictures and feature maps to another size."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,8 +28,10 @@ def resize(
   `mode='nearest-exact'`, on the same grid as `bilinear` (PyTorch's plain
   `'nearest'` is half a pixel off that grid).
 
-  Bilinear resampling is one small matrix product per axis: its gradient is
-  then another one, not a scatter, and rows may be sharded over devices.
+  Bilinear resampling reads the two neighbours of each output pixel, axis by
+  axis. Its gradient is the product with the transposed matrix of weights; a
+  scatter, which is what differentiation makes of the reading, takes four
+  times as long on a CPU.
 
   Args:
     x: `[B, H, W, C]`; for `nearest` of any dtype.
@@ -56,7 +60,7 @@ def resize(
       s = _coordinates(x.shape[axis], n, align_corners)
       x = jnp.take(x, np.floor(s + 0.5).astype(np.int32), axis=axis)
     else:
-      x = _apply(_bilinear_matrix(x.shape[axis], n, align_corners), x, axis)
+      x = _bilinear(x, x.shape[axis], n, axis, align_corners)
   return x
 
 
@@ -70,25 +74,46 @@ def _coordinates(size_in: int, size_out: int, align_corners: bool):
   return np.clip(s, 0, size_in - 1)
 
 
-def _bilinear_matrix(size_in: int, size_out: int, align_corners: bool):
-  """Row i holds the two weights of output pixel i: `[size_out, size_in]`."""
+def _neighbours(size_in: int, size_out: int, align_corners: bool):
+  """Indices of both neighbours, weight of the upper one: `[size_out]` each."""
   s = _coordinates(size_in, size_out, align_corners)
-  low = np.floor(s).astype(np.int64)
-  high = np.minimum(low + 1, size_in - 1)
+  low = np.floor(s).astype(np.int32)
+  return low, np.minimum(low + 1, size_in - 1), s - low
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
+def _bilinear(
+  x: jax.Array, size_in: int, size_out: int, axis: int, align_corners: bool
+) -> jax.Array:
+  """Resamples one axis."""
+  low, high, weight = _neighbours(size_in, size_out, align_corners)
+  wide = jnp.promote_types(x.dtype, jnp.float32)
+  weight = np.expand_dims(weight, [a for a in range(x.ndim) if a != axis])
+  weight = jnp.asarray(weight, wide)
+  y_low = jnp.take(x, low, axis=axis).astype(wide)
+  y_high = jnp.take(x, high, axis=axis).astype(wide)
+  return (y_low * (1 - weight) + y_high * weight).astype(x.dtype)
+
+
+def _bilinear_forward(x, size_in, size_out, axis, align_corners):
+  return _bilinear(x, size_in, size_out, axis, align_corners), None
+
+
+def _bilinear_backward(size_in, size_out, axis, align_corners, _, g):
+  low, high, weight = _neighbours(size_in, size_out, align_corners)
   matrix = np.zeros((size_out, size_in))
   rows = np.arange(size_out)
-  np.add.at(matrix, (rows, low), 1 - (s - low))
-  np.add.at(matrix, (rows, high), s - low)
-  return matrix
-
-
-def _apply(matrix: np.ndarray, x: jax.Array, axis: int) -> jax.Array:
-  """Multiplies `matrix` from the left along one axis of `x`."""
-  matrix = jnp.asarray(matrix, x.dtype)
-  # The weights are exact to the dtype: no TF32 or bfloat16 passes.
-  return jnp.einsum(
-    'oi,bixc->boxc' if axis == 1 else 'oi,bxic->bxoc',
-    matrix,
-    x,
-    precision=jax.lax.Precision.HIGHEST,
+  np.add.at(matrix, (rows, low), 1 - weight)
+  np.add.at(matrix, (rows, high), weight)
+  # The highest precision: no TF32 or bfloat16 passes over float32 weights.
+  return (
+    jnp.einsum(
+      'oi,boxc->bixc' if axis == 1 else 'oi,bxoc->bxic',
+      jnp.asarray(matrix, g.dtype),
+      g,
+      precision=jax.lax.Precision.HIGHEST,
+    ),
   )
+
+
+_bilinear.defvjp(_bilinear_forward, _bilinear_backward)
