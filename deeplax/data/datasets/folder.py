@@ -49,6 +49,11 @@ def info(data_dir: str, argument: str = '') -> DatasetInfo:
       kind='unknown option',
     )
   path = os.path.join(data_dir, 'classes.json')
+  return read_table(path, os.path.basename(os.path.abspath(data_dir)))
+
+
+def read_table(path: str, name: str) -> DatasetInfo:
+  """The class table in a file like classes.json."""
   try:
     with open(path, encoding='utf-8') as file:
       tree = json.load(file)
@@ -56,7 +61,7 @@ def info(data_dir: str, argument: str = '') -> DatasetInfo:
     raise missing_data('folder', path, _HOW_TO_GET) from error
   except ValueError as error:  # broken JSON, or not UTF-8
     raise _table_error(path, f'not JSON ({error})') from error
-  return table(tree, os.path.basename(os.path.abspath(data_dir)), path)
+  return table(tree, name, path)
 
 
 def table(tree: Mapping | Sequence, name: str, path: str) -> DatasetInfo:
@@ -91,7 +96,7 @@ def table(tree: Mapping | Sequence, name: str, path: str) -> DatasetInfo:
   void = tree.get('void_id', IGNORE_LABEL)
   void = [] if void is None else void if isinstance(void, list) else [void]
   if not all(type(v) is int and 0 <= v <= 65535 for v in void):
-    raise _table_error(path, f'`void_id` (={void}) must be ids, 0..255')
+    raise _table_error(path, f'`void_id` (={void}) must be ids >= 0')
   labels, train_id = [], 0
   for i, (label, category) in enumerate(zip(names, categories)):
     trained = i not in void
@@ -194,7 +199,7 @@ def _colours(
   palette: object, count: int, path: str
 ) -> list[tuple[int, int, int]]:
   if palette is None:
-    return [_colour(i) for i in range(count)]
+    return [default_colour(i) for i in range(count)]
   rows = palette if isinstance(palette, list) else []
   sound = len(rows) == count and all(
     isinstance(row, list)
@@ -211,7 +216,7 @@ def _colours(
   return [tuple(row) for row in rows]
 
 
-def _colour(index: int) -> tuple[int, int, int]:
+def default_colour(index: int) -> tuple[int, int, int]:
   """Colour of a class without one: Pascal VOC's map, without its black."""
   number, colour = index + 1, [0, 0, 0]
   for bit in range(7, -1, -1):
