@@ -1,0 +1,1 @@
+"""Procedural street scenes: a pinhole camera, a canvas, and what to draw."""
