@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from deeplax.models import atrous, layers
 
 INPUT_NORMS = ('imagenet', 'symmetric', 'mean')
-DTYPES = ('float32', 'bfloat16', 'float16', 'float64')
+DTYPES = ('float32', 'bfloat16', 'float64')
 
 
 @dataclasses.dataclass(frozen=True)
