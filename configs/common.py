@@ -95,3 +95,53 @@ def base() -> ml_collections.ConfigDict:
       init_strict=False,
     )
   )
+
+
+def variants(
+  config: ml_collections.ConfigDict, argument: str, **choices
+) -> ml_collections.ConfigDict:
+  """Applies what follows the colon of `--config=file.py:a,b`, then locks.
+
+  Args:
+    config: Changed in place.
+    argument: Names, comma separated; '' for none.
+    **choices: Functions that change a config, by name. `smoke` is always there.
+
+  Raises:
+    ValueError: If a name is not among them.
+  """
+  choices = {'smoke': smoke, **choices}
+  for name in filter(None, argument.split(',')):
+    if name not in choices:
+      raise ValueError(
+        f'there is no variant {name!r} of this config; it has: '
+        f'{", ".join(sorted(choices))}.'
+      )
+    choices[name](config)
+  return config.lock()
+
+
+def smoke(config: ml_collections.ConfigDict) -> None:
+  """Two steps on synthetic pictures: does it run at all, on a CPU."""
+  config.dataset.name = 'synthetic:64x128x8'
+  config.input.train = 'random_scale(0.5, 2.0)|random_crop(64, 128)'
+  config.input.eval = ''
+  config.input.workers = 0
+  config.batch_size = 2
+  config.input.eval_batch_size = 2
+  config.total_steps = 2
+  config.schedule.warmup_steps = 0
+  config.eval_every = config.checkpoint_every = 2
+  config.log_every = 1
+  config.mesh.data = 1
+  config.init_from = ''
+
+
+def camvid(config: ml_collections.ConfigDict) -> None:
+  """CamVid's 11 classes at 480x360 in data/camvid."""
+  config.dataset.name = 'camvid'
+  config.dataset.dir = 'data/camvid'
+  config.input.train = (
+    'random_scale(0.5, 2.0)|random_crop(352, 352)|random_flip()'
+  )
+  config.input.eval = ''

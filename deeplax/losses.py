@@ -6,6 +6,7 @@ devices or micro-batches gives the same loss and gradient as one that is not.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 IGNORE_LABEL = 255
 
@@ -81,3 +82,16 @@ def hard_pixel_fraction(
   """Linear from 1 at step 0 to `hard_pixels` at step `ramp`, constant after."""
   progress = jnp.clip(step / max(ramp, 1), 0.0, 1.0) if ramp else 1.0
   return 1.0 - progress * (1.0 - hard_pixels)
+
+
+def class_weights(counts: np.ndarray) -> np.ndarray:
+  """Weights 1 / ln(1.02 + p) from pixel counts (ENet, Paszke et al. 2016).
+
+  Args:
+    counts: int[K], pixels of each class; p is a class's share of their sum.
+
+  Returns:
+    float32[K], between 1.4 (p = 1) and 50.5 (p = 0).
+  """
+  counts = np.asarray(counts, np.float64)
+  return (1 / np.log(1.02 + counts / counts.sum())).astype(np.float32)

@@ -1,6 +1,6 @@
 """The pure steps: `(state, batch) -> (state, metrics)`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from deeplax import losses, sharding
+from deeplax import inference, losses, metrics, sharding
 from deeplax.ops.resize import resize
 from deeplax.state import TrainState
 
@@ -131,7 +131,7 @@ def make_train_step(
       ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
     metrics = {
       'loss': total * scale,
-      'gradient_norm': optax.global_norm(grads),
+      'gradient_norm': optax.tree.norm(grads),
       'learning_rate': jnp.asarray(schedule(state.step)),
       'examples': jnp.sum(batch['valid']),
     }
@@ -151,3 +151,74 @@ def make_train_step(
     in_shardings=(whole, None),
     out_shardings=(whole, whole),
   )
+
+
+def make_eval_step(
+  model: Any,
+  *,
+  num_classes: int,
+  loss_fn: LossFn | None = None,
+  void_class: bool = False,
+  scales: Sequence[float] = (1.0,),
+  flip: bool = False,
+  align_corners: bool = False,
+  window: tuple[int, int] | None = None,
+) -> Callable[[dict, dict], dict[str, jax.Array]]:
+  """Returns the jitted evaluation step; one compilation a shape.
+
+  It takes `(variables, batch)`, the batch as in training but that the label may
+  have another size than the image: logits are brought to the label's size.
+
+  Args:
+    model: A module of `deeplax.models.build`.
+    num_classes: G, classes of the truth.
+    loss_fn: `(logits, labels) -> (sum, weight)`, called for each picture; None
+      leaves the loss out.
+    void_class: Whether the model has void as class G: the loss and the soft IoU
+      take it as a class, the confusion matrix never as a truth.
+    scales, flip, align_corners, window: As in `inference.predict_logits`.
+
+  Returns:
+    A function giving, with B pictures and K = G + void_class outputs,
+    `confusion` int32[G, K], `pred` uint8[B, H, W], `labelled` bool[B] (there is
+    a pixel to score), `soft_iou` float[B] (0 where not labelled), and with a
+    loss `loss_sum` and `loss_weight`, float[B].
+  """
+  void_id = num_classes if void_class else None
+
+  @jax.jit
+  def eval_step(variables, batch):
+    logits = inference.predict_logits(
+      lambda image: model.apply(variables, image, train=False)[0],
+      batch['image'],
+      out_size=batch['label'].shape[1:],
+      scales=scales,
+      flip=flip,
+      align_corners=align_corners,
+      window=window,
+    )
+    pred = jnp.argmax(logits, axis=-1).astype(jnp.uint8)
+    confusion = metrics.confusion_matrix(
+      batch['label'],
+      pred,
+      num_classes,
+      num_classes + void_class,
+      batch['valid'],
+    )
+    labels = target_labels(batch['label'], batch['valid'], void_id)
+    counted = labels != losses.IGNORE_LABEL
+    result = {
+      'confusion': confusion,
+      'pred': pred,
+      'labelled': jnp.any(counted, axis=(1, 2)),
+      'soft_iou': metrics.soft_iou(logits, labels, counted),
+    }
+    if loss_fn is not None:
+      # Sums over single pictures: what they share a batch with, and how many
+      # pixels a batch has, can't change a digit of the loss.
+      result['loss_sum'], result['loss_weight'] = jax.vmap(
+        lambda x, y: loss_fn(x[None], y[None])
+      )(logits, labels)
+    return result
+
+  return eval_step

@@ -79,11 +79,24 @@ class Summaries:
       batches = {name: image[None] for name, image in pictures.items()}
       self._writer.write_images(step, batches)
 
-  def start(self, step: int, texts: Mapping[str, str], hparams: Any) -> None:
-    """Writes what describes the run, to TensorBoard."""
+  def start(self, step: int, config: dict[str, Any], params: Any) -> None:
+    """Writes what describes the run, to TensorBoard.
+
+    Args:
+      step: Step at which it starts.
+      config: Nested; its leaves become hyper-parameters.
+      params: Tree of parameters, for the overview.
+    """
     if self._active and self._writer:
-      self._writer.write_texts(step, dict(texts))
-      self._writer.write_hparams(hparams)
+      from clu import parameter_overview
+
+      table = parameter_overview.get_parameter_overview(
+        params, include_stats=False
+      )
+      # Four spaces make a preformatted block in Markdown.
+      block = ''.join(f'    {line}\n' for line in table.splitlines())
+      self._writer.write_texts(step, {'parameters': block})
+      self._writer.write_hparams(_hparams(config))
 
   def flush(self) -> None:
     if self._active and self._writer:
@@ -95,6 +108,16 @@ class Summaries:
     self._file.close()
     if self._writer:
       self._writer.close()
+
+
+def _hparams(tree, prefix=''):
+  if isinstance(tree, dict):
+    flat = {}
+    for key, value in tree.items():
+      flat |= _hparams(value, f'{prefix}.{key}' if prefix else key)
+    return flat
+  plain = isinstance(tree, bool | int | float | str)
+  return {prefix: tree if plain else str(tree)}
 
 
 def _tensorboard_writer(workdir):

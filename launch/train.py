@@ -1,0 +1,39 @@
+"""Trains a config, or goes on where the same command was stopped.
+
+python launch/train.py --config=configs/demo.py
+python launch/train.py --config=configs/r101.py:smoke --workdir=/tmp/smoke
+python launch/train.py --config=configs/folder.py --config.dataset.dir=mine
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+from ml_collections import config_flags
+
+from deeplax import cli
+
+CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'The experiment: a file of configs/, variants after a colon.'
+)
+WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Folder of the run. Default: runs/<name of the config>.'
+)
+flags.mark_flag_as_required('config')
+
+
+def main(argv):
+  del argv
+  # Imported here: worker processes import this file again.
+  from deeplax.train import train_and_evaluate
+
+  name = cli.config_name(config_flags.get_config_filename(cli.FLAGS['config']))
+  workdir = pathlib.Path(WORKDIR.value or pathlib.Path('runs') / name)
+  scalars = train_and_evaluate(CONFIG.value, workdir)
+  print(f'val mIoU {scalars["val/miou"]:.4f}. Everything lies in {workdir}')
+
+
+if __name__ == '__main__':
+  cli.run(main)

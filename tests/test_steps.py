@@ -1,0 +1,230 @@
+"""The train step: one device against eight, parts against the whole."""
+
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+import pytest
+
+from deeplax import losses, models, optimizers, sharding, state, steps
+
+CLASSES = 5
+SHAPE = (8, 32, 48)
+
+
+class Tiny(nn.Module):
+  """A network of the same contract that compiles in a second."""
+
+  dropout: float = 0.0
+  auxiliary: bool = False
+  frozen: bool = False
+
+  @nn.compact
+  def __call__(self, image, *, train):
+    x = image.astype(np.float32) / 127.5 - 1
+    x = nn.Conv(8, (3, 3), 4, name='encoder')(x)
+    x = nn.BatchNorm(not train or self.frozen, name='bn')(x)
+    x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(x))
+    endpoints = {}
+    if self.auxiliary:
+      endpoints['auxiliary'] = nn.Conv(CLASSES, (1, 1), name='auxiliary')(x)
+    return nn.Conv(CLASSES, (1, 1), name='logits')(x), endpoints
+
+
+def initialize(model):
+  if not isinstance(model, Tiny):
+    return models.initialize(model, 0)
+  image = np.zeros((1, *SHAPE[1:], 3), np.uint8)
+  return jax.tree.map(
+    np.asarray, model.init(jax.random.key(0), image, train=False)
+  )
+
+
+@functools.cache
+def real_model(**changes):
+  return models.build(
+    CLASSES,
+    encoder='resnet',
+    variant='18',
+    head_channels=16,
+    decoder_channels=16,
+    **changes,
+  )
+
+
+def batch_of(seed, shape=SHAPE):
+  rng = np.random.default_rng(seed)
+  label = rng.integers(0, CLASSES, shape, dtype=np.uint8)
+  label[rng.random(shape) < 0.2] = 255
+  return {
+    'image': rng.integers(0, 256, (*shape, 3), dtype=np.uint8),
+    'label': label,
+    'valid': np.ones(shape[0], bool),
+  }
+
+
+def run(model, batches, *, devices=1, spatial=1, **options):
+  """Trains over the batches; returns the state and the metrics, as numpy."""
+  mesh = sharding.make_mesh(spatial=spatial, devices=jax.devices()[:devices])
+  schedule = optimizers.make_schedule(name='poly', peak=0.05, total_steps=100)
+  tx = optimizers.make_optimizer(schedule, name='sgd', weight_decay=5e-4)
+  step = steps.make_train_step(
+    model,
+    tx,
+    mesh=mesh,
+    loss_fn=lambda x, y, _: losses.cross_entropy(x, y),
+    schedule=schedule,
+    seed=0,
+    **options,
+  )
+  variables = initialize(model)
+  ema = options.get('ema_decay') is not None
+  current = state.create_state(
+    sharding.put_replicated(variables, mesh), tx, ema=ema
+  )
+  current = sharding.put_replicated(current, mesh)
+  rows = []
+  for batch in batches:
+    current, metrics = step(current, sharding.put_batch(batch, mesh))
+    rows.append({k: float(v) for k, v in metrics.items()})
+  return jax.tree.map(np.asarray, current), rows
+
+
+def test_eight_devices_give_the_first_loss_of_one():
+  model = real_model()
+  _, one = run(model, [batch_of(0)])
+  _, eight = run(model, [batch_of(0)], devices=8)
+  assert one[0]['loss'] == pytest.approx(eight[0]['loss'], abs=1e-5)
+
+
+FLOAT64 = """
+import sys
+sys.path[:0] = [{root!r}, {tests!r}]
+import jax, numpy as np, test_steps
+model = test_steps.real_model(dtype='float64')
+batches = [test_steps.batch_of(i) for i in range(5)]
+one, rows = test_steps.run(model, batches)
+assert jax.tree.leaves(one.params)[0].dtype == np.float64
+for options in ({{'devices': 8}},):
+  other, other_rows = test_steps.run(model, batches, **options)
+  worst = max(
+    float(np.max(np.abs(a - b)))
+    for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params))
+  )
+  print(options, worst, abs(rows[-1]['loss'] - other_rows[-1]['loss']))
+  assert worst < 1e-10
+"""
+
+
+def test_five_steps_in_float64_agree_to_1e_10():
+  here = pathlib.Path(__file__).resolve().parent
+  code = FLOAT64.format(root=str(here.parent), tests=str(here))
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    env={
+      **os.environ,
+      'JAX_ENABLE_X64': '1',
+      'JAX_PLATFORMS': 'cpu',
+      'XLA_FLAGS': '--xla_force_host_platform_device_count=8',
+    },
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_invalid_examples_and_void_do_not_count():
+  model = Tiny(frozen=True)
+  whole = batch_of(1)
+  part = {k: v.copy() for k, v in whole.items()}
+  part['valid'][4:] = False
+  other = {k: v.copy() for k, v in part.items()}
+  other['label'][4:] = 0
+  (_, a), (_, b) = run(model, [part]), run(model, [other])
+  assert a[0]['loss'] == b[0]['loss']
+  assert a[0]['examples'] == 4
+  assert run(model, [whole])[1][0]['loss'] != a[0]['loss']
+
+
+def test_void_can_be_trained_as_the_last_class():
+  label = np.array([[[0, 255]], [[255, 1]]], np.uint8)
+  valid = np.array([True, False])
+  np.testing.assert_array_equal(
+    steps.target_labels(label, valid, void_id=4), [[[0, 4]], [[255, 255]]]
+  )
+  np.testing.assert_array_equal(
+    steps.target_labels(label, valid), [[[0, 255]], [[255, 255]]]
+  )
+
+
+def test_accumulated_parts_equal_the_whole_batch():
+  # Frozen statistics and no dropout: then only the sums could differ.
+  model = Tiny(frozen=True)
+  (whole, a), (parts, b) = (
+    run(model, [batch_of(2)], accumulate=accumulate) for accumulate in (1, 4)
+  )
+  assert a[0]['loss'] == pytest.approx(b[0]['loss'], rel=1e-5)
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, atol=2e-5),
+    whole.params,
+    parts.params,
+  )
+
+
+def test_moving_average_follows_its_formula():
+  model = Tiny()
+  start = initialize(model)['params']
+  after, _ = run(model, [batch_of(3)], ema_decay=0.75)
+  expected = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, start, after.params)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
+    after.ema_params,
+    expected,
+  )
+  assert after.eval_variables['params'] is after.ema_params
+
+
+def test_dropout_differs_by_step_and_repeats_by_seed():
+  model = Tiny(dropout=0.5)
+  batch = batch_of(4)
+  _, first = run(model, [batch])
+  _, again = run(model, [batch])
+  assert first == again
+
+
+def test_auxiliary_loss_adds_its_weight():
+  model = Tiny(auxiliary=True)
+  batch = batch_of(5)
+  losses_at = [
+    run(model, [batch], auxiliary_weight=w)[1][0]['loss'] for w in (0, 1, 2)
+  ]
+  assert losses_at[1] - losses_at[0] == pytest.approx(
+    losses_at[2] - losses_at[1], rel=1e-4
+  )
+  assert losses_at[1] > losses_at[0]
+
+
+def test_a_batch_without_labels_moves_nothing_by_its_gradient():
+  model = Tiny()
+  batch = batch_of(6)
+  batch['label'][:] = 255
+  after, rows = run(model, [batch])
+  assert rows[0]['loss'] == rows[0]['gradient_norm'] == 0
+  assert np.isfinite(optax.tree.norm(after.params))
+
+
+def test_loss_falls_on_one_batch():
+  batch = batch_of(7)
+  # Labels that the pixels tell: five bands of brightness.
+  blocks = batch['image'][:, ::8, ::8, :1]
+  batch['image'][:] = blocks.repeat(8, axis=1).repeat(8, axis=2)
+  batch['label'] = batch['image'][..., 0] // 52
+  _, rows = run(Tiny(), [batch] * 12)
+  assert rows[-1]['loss'] < 0.8 * rows[0]['loss']
