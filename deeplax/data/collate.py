@@ -1,0 +1,73 @@
+"""What runs for each training batch, in the workers: load, augment, stack."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from deeplax.data import ops as operations
+from deeplax.data.errors import DataError
+from deeplax.data.geometry import MEAN_PIXEL
+from deeplax.data.info import IGNORE_LABEL
+
+Batch = dict[str, Any]
+
+
+class Load:
+  """Position in the source -> example, or the error that it raised."""
+
+  def __init__(self, source, ops: tuple[operations.Op, ...]):
+    self._source, self._ops = source, ops
+
+  def __call__(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    index = int(index)
+    try:
+      example = operations.apply(self._ops, dict(self._source[index]), rng)
+    except DataError as error:
+      return {'index': np.int64(index), 'errors': (error,)}
+    return {**example, 'index': np.int64(index), 'errors': ()}
+
+
+class Collate:
+  """Examples of one size -> a training batch."""
+
+  def __init__(self, size: tuple[int, int] | None):
+    self._size = size
+
+  def __call__(self, examples: Sequence[dict[str, Any]]) -> Batch:
+    errors = tuple(error for e in examples for error in e['errors'])
+    good = [e for e in examples if not e['errors']]
+    shapes = [e[key].shape[:2] for e in good for key in ('image', 'label')]
+    size = self._size or (shapes[0] if shapes else None)
+    other = [shape for shape in shapes if shape != size]
+    if size is None or other:
+      return {'errors': errors, 'fatal': _no_size(size, other, good)}
+    batch = {
+      'image': np.empty((len(examples), *size, 3), np.uint8),
+      'label': np.empty((len(examples), *size), np.uint8),
+      'valid': np.array([not e['errors'] for e in examples]),
+      'index': np.array([e['index'] for e in examples], np.int64),
+      'errors': errors,
+    }
+    for i, example in enumerate(examples):
+      valid = batch['valid'][i]
+      batch['image'][i] = example['image'] if valid else MEAN_PIXEL
+      batch['label'][i] = example['label'] if valid else IGNORE_LABEL
+    return batch
+
+
+def _no_size(size, other, good) -> DataError:
+  if other:
+    found = (
+      f'images and labels of a training batch differ in size: {size[0]}x'
+      f'{size[1]} and {other[0][0]}x{other[0][1]} (height x width).'
+    )
+  else:
+    found = 'no example of a whole training batch can be used.'
+  return DataError(
+    found,
+    fix='End input.train with random_crop(height, width), which brings every '
+    'picture to one size.',
+    file=good[0].get('id', '') if good else '',
+    kind='no common size',
+  )

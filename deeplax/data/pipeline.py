@@ -1,0 +1,272 @@
+"""From a source to batches: shuffled and endless, or every picture once.
+
+Training batches are a pure function of (seed, step). The pictures of epoch
+after epoch, each shuffled anew, form one endless order; global batch `step`
+takes positions `step * batch_size + k` of it, and the chance in the operations
+is drawn from (seed, position). Process p of P takes every P-th position from
+p on: element k of the global batch is element `k // P` of process `k % P`. So
+neither the number of workers, nor of processes, nor a restart at `start_step`
+changes what a step sees.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from deeplax.data import grouping
+from deeplax.data import ops as operations
+from deeplax.data.collate import Batch, Collate, Load
+from deeplax.data.errors import DataError
+from deeplax.data.workers import Elements
+
+# Finished elements that each worker keeps: a whole batch when training, a
+# picture when evaluating.
+_TRAIN_BUFFER = 1
+_EVAL_BUFFER = 2
+_MESSAGES = 100  # of skipped examples that are kept
+
+
+class Batches(Iterator):
+  """An iterator over batches; a context manager, or call `close()`.
+
+  It raises `DataError` for an example that can't be used (`on_error='raise'`)
+  and `WorkerError` when a worker process is gone; the workers are then ended.
+
+  Attributes:
+    skipped: Examples left out so far because of a `DataError`.
+    errors: The first messages of these, without repetition.
+  """
+
+  def __init__(
+    self, batches: Iterator[Batch], elements: 'Elements | None', faults
+  ):
+    self._batches, self._elements, self._faults = batches, elements, faults
+
+  @property
+  def skipped(self) -> int:
+    return self._faults.skipped
+
+  @property
+  def errors(self) -> tuple[str, ...]:
+    return tuple(self._faults.messages)
+
+  def __iter__(self) -> 'Batches':
+    return self
+
+  def __next__(self) -> Batch:
+    try:
+      return next(self._batches)
+    except BaseException:  # StopIteration and KeyboardInterrupt as well
+      self.close()
+      raise
+
+  def __enter__(self) -> 'Batches':
+    return self
+
+  def __exit__(self, *_) -> None:
+    self.close()
+
+  def close(self) -> None:
+    """Ends the workers; there are no more batches."""
+    self._batches = iter(())
+    if self._elements is not None:
+      self._elements.close()
+
+
+def train_batches(
+  source: Sequence[dict[str, Any]],
+  *,
+  ops: str | Sequence[operations.Op],
+  batch_size: int,
+  seed: int,
+  start_step: int = 0,
+  workers: int = 0,
+  process_index: int = 0,
+  process_count: int = 1,
+  on_error: str = 'raise',
+) -> Batches:
+  """Endless batches for training; see the top of this file for their order.
+
+  Args:
+    source: Random-access source of image, label and id (`deeplax.data.Source`);
+      picklable if there are workers, thread-safe if there are none.
+    ops: Operations that bring all pictures to one size.
+    batch_size: Over all processes; a multiple of `process_count`.
+    seed: Of the order and of the operations.
+    start_step: The step that the first batch is for.
+    workers: Worker processes; 0 works in threads of this process.
+    process_index, process_count: This process and how many there are.
+    on_error: `'raise'`, or `'skip'` to put an example that raises `DataError`
+      into the batch as `valid=False`, mean-pixel image and label 255.
+
+  Returns:
+    This process's share, b = batch_size / process_count: `'image'`
+    uint8[b, H, W, 3], `'label'` uint8[b, H, W], `'valid'` bool[b], `'index'`
+    int64[b] (position in the source).
+
+  Raises:
+    ValueError: An argument out of range, or an empty source.
+    DataError: While iterating; pictures that end up with different sizes, or
+      a whole epoch without a usable one, raise even with `'skip'`.
+  """
+  ops = operations.parse(ops) if isinstance(ops, str) else tuple(ops)
+  _check(source, batch_size, workers, process_index, process_count, on_error)
+  if batch_size % process_count:
+    raise ValueError(
+      f'batch_size (={batch_size}) must be a multiple of the number of '
+      f'processes (={process_count}).'
+    )
+  if start_step < 0 or seed < 0:
+    raise ValueError(
+      f'start_step (={start_step}) and seed (={seed}) must not be negative.'
+    )
+  import grain  # imports jax: not on import of deeplax.data
+
+  order_seed, chance_seed = np.random.SeedSequence(seed).generate_state(2)
+  dataset = (
+    grain.MapDataset.range(len(source))
+    .shuffle(seed=int(order_seed))
+    .repeat()
+    .random_map(Load(source, ops), seed=int(chance_seed))
+    .slice(slice(process_index, None, process_count))
+    .batch(
+      batch_size // process_count,
+      batch_fn=Collate(operations.crop_size(ops)),
+    )
+    .slice(slice(start_step, None))
+  )
+  elements = Elements(dataset, workers=workers, buffer=_TRAIN_BUFFER)
+  faults = _Faults(on_error, most_in_a_row=len(source))
+  return Batches(_checked(elements, faults), elements, faults)
+
+
+def eval_batches(
+  source: Sequence[dict[str, Any]],
+  *,
+  ops: str | Sequence[operations.Op] = '',
+  batch_size: int,
+  workers: int = 0,
+  process_index: int = 0,
+  process_count: int = 1,
+  on_error: str = 'raise',
+) -> Batches:
+  """Every picture once, in batches of pictures of equal shape.
+
+  The order is fixed by the source: a batch comes as soon as enough pictures of
+  a shape have been met; what is left at the end comes in order of appearance.
+  Where too many shapes wait for company (see `grouping`), the one that waits
+  longest comes early. An incomplete batch is filled with `valid=False`.
+
+  Args:
+    source: As in `train_batches`; its extras are stacked too.
+    ops: Operations; chance in them depends on the position only.
+    batch_size: Pictures in a batch of this process.
+    workers, process_index, process_count: As in `train_batches`; process p
+      takes pictures p, p + P, p + 2 P, ...
+    on_error: `'raise'`, or `'skip'` to leave a picture out that raises
+      `DataError`, counted in `Batches.skipped`.
+
+  Returns:
+    `'image'`, `'label'` and the extras [batch_size, ...], `'valid'` bool[b],
+    `'index'` int64[b] (-1 where not valid), `'id'` list of str ('' where not
+    valid). Fill is the mean pixel, 255 for labels and 0 for the extras.
+
+  Raises:
+    ValueError: An argument out of range, or an empty source.
+    DataError: While iterating.
+  """
+  ops = operations.parse(ops) if isinstance(ops, str) else tuple(ops)
+  _check(source, batch_size, workers, process_index, process_count, on_error)
+  import grain
+
+  faults = _Faults(on_error)
+  share = len(range(process_index, len(source), process_count))
+  if not share:  # more processes than pictures
+    return Batches(iter(()), None, faults)
+  dataset = (
+    grain.MapDataset.range(len(source))
+    .random_map(Load(source, ops), seed=0)
+    .slice(slice(process_index, None, process_count))
+  )
+  elements = Elements(dataset, workers=min(workers, share), buffer=_EVAL_BUFFER)
+  batches = grouping.by_shape(_checked(elements, faults), batch_size)
+  return Batches(batches, elements, faults)
+
+
+def _check(source, batch_size, workers, process_index, process_count, on_error):
+  if len(source) == 0:
+    raise ValueError(
+      'the data source is empty: it has 0 pictures, at least 1 is needed. '
+      'Check dataset.dir and the name of the split.'
+    )
+  if batch_size < 1 or workers < 0:
+    raise ValueError(
+      f'batch_size (={batch_size}) must be 1 or more, workers (={workers}) 0 '
+      'or more.'
+    )
+  if not 0 <= process_index < process_count:
+    raise ValueError(
+      f'process_index (={process_index}) must be in 0..{process_count - 1}, '
+      f'process_count being {process_count}.'
+    )
+  if on_error not in ('raise', 'skip'):
+    raise ValueError(f"on_error is {on_error!r}; expected 'raise' or 'skip'.")
+
+
+class _Faults:
+  """What is to be done about errors, and what has been met."""
+
+  def __init__(self, on_error: str, most_in_a_row: int | None = None):
+    self._raise = on_error == 'raise'
+    self._most_in_a_row = most_in_a_row
+    self._in_a_row = 0
+    self.skipped = 0
+    self.messages: dict[str, None] = {}  # an ordered set
+
+  def take(self, errors: Sequence[DataError], good: bool) -> None:
+    """Raises the first of `errors` or counts them all."""
+    for error in errors:
+      if self._raise:
+        raise error
+      self.skipped += 1
+      message = str(error)
+      if message not in self.messages and len(self.messages) < _MESSAGES:
+        self.messages[message] = None
+        logging.warning('skipped: %s', message)
+    self._in_a_row = 0 if good else self._in_a_row + len(errors)
+    if self._most_in_a_row and self._in_a_row >= self._most_in_a_row:
+      raise DataError(
+        f'not one of the last {self._in_a_row} examples can be used, with '
+        f"on_error 'skip'. The last one: {errors[-1]}",
+        kind='nothing usable',
+      )
+
+
+def _checked(elements: Iterable[dict], faults: _Faults) -> Iterator[dict]:
+  """The elements that hold pictures; errors go to `faults` on the way.
+
+  Errors travel as data: raised in a worker they would come wrapped, and at a
+  moment that depends on the number of workers.
+  """
+  for element in elements:
+    errors, fatal = element.pop('errors'), element.pop('fatal', None)
+    # A picture of its own (evaluation) has no 'valid' yet.
+    good = 'image' in element and np.any(element.get('valid', True))
+    faults.take(errors, good=bool(good))
+    if fatal is not None:
+      raise fatal
+    if 'image' in element:
+      owned = {k: _own(v) for k, v in element.items()}
+      del element  # not to hold shared memory until the next one is asked for
+      yield owned
+
+
+def _own(value: Any) -> Any:
+  """Copies out of workers' shared memory, which is then free at once.
+
+  Otherwise a batch that lives until the process ends leaks its segment.
+  """
+  shared = isinstance(value, np.ndarray) and type(value) is not np.ndarray
+  return np.array(value) if shared else value
