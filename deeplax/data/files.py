@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from deeplax.data.errors import DataError, first_few
+from deeplax.data.colours import colour_mask
+from deeplax.data.errors import DataError
 from deeplax.data.info import DatasetInfo
 
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -145,7 +146,7 @@ def decode_mask(
       kind='lossy mask',
     )
   if head.mode not in _ONE_CHANNEL:
-    raise _colour_mask(data, head, path, info)
+    raise colour_mask(decode_image(data, path), head.mode, path, info)
   if head.mode in ('1', 'P'):
     try:
       with Image.open(io.BytesIO(data)) as image:
@@ -198,43 +199,9 @@ def read_disparity(path: str | os.PathLike) -> np.ndarray:
 EXTRAS = {'instance': read_instance, 'disparity': read_disparity}
 
 
-def colours_to_ids(rgb: np.ndarray, info: DatasetInfo) -> np.ndarray:
-  """uint8[H, W] label ids of a colour mask uint8[H, W, 3], by the class table.
-
-  Where two labels share a colour the first one counts.
-
-  Raises:
-    DataError: A colour that no label has.
-  """
-  table = {}
-  for label in info.labels:
-    if 0 <= label.label_id < 256:
-      table.setdefault(_number(np.array(label.colour)), label.label_id)
-  colours, inverse = np.unique(_number(rgb), return_inverse=True)
-  unknown = [c for c in colours.tolist() if c not in table]
-  if unknown:
-    raise DataError(
-      f'colours that no class has: {first_few(map(_triple, unknown))}.',
-      fix=f'Colours of {info.name}: '
-      f'{first_few((_triple(c) for c in table), 20)}.',
-      kind='unknown colours',
-    )
-  ids = np.array([table[c] for c in colours.tolist()], np.uint8)
-  return ids[inverse].reshape(rgb.shape[:2])
-
-
-def _number(rgb: np.ndarray):
-  """One integer a colour."""
-  red, green, blue = np.moveaxis(rgb.astype(np.int64), -1, 0)
-  number = (red << 16) | (green << 8) | blue
-  return number if number.ndim else int(number)
-
-
-def _triple(colour: int) -> tuple[int, int, int]:
-  return colour >> 16, colour >> 8 & 255, colour & 255
-
-
 def _decode(data: bytes, flags: int, path: str | os.PathLike) -> np.ndarray:
+  if data[:2] == b'\xff\xd8' and not _jpeg_ends(data):
+    raise _damaged(data, path)
   try:
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
   except cv2.error as error:
@@ -242,6 +209,22 @@ def _decode(data: bytes, flags: int, path: str | os.PathLike) -> np.ndarray:
   if picture is None:
     raise _damaged(data, path)
   return picture
+
+
+def _jpeg_ends(data: bytes) -> bool:
+  """Whether there is an end-of-image marker after the compressed pixels.
+
+  A download that broke off often leaves zeros up to the full length, which
+  decode to grey without an error. The search starts behind the segments of the
+  header, as these may hold a thumbnail with an end of its own.
+  """
+  at = 2
+  while data[at : at + 1] == b'\xff' and data[at + 1 : at + 2] != b'\xda':
+    if data[at + 1 : at + 2] == b'\xff':  # fill bytes are allowed
+      at += 1
+    else:
+      at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
+  return data.rfind(b'\xff\xd9', at) >= 0
 
 
 def _damaged(data: bytes, path: str | os.PathLike) -> DataError:
@@ -258,37 +241,3 @@ def _damaged(data: bytes, path: str | os.PathLike) -> DataError:
   return DataError(
     f'{reason} ({len(data)} bytes).', fix=fix, file=path, kind=kind
   )
-
-
-def _colour_mask(
-  data: bytes, head: Header, path: str | os.PathLike, info: DatasetInfo | None
-) -> DataError:
-  rgb = decode_image(data, path)
-  colours = np.unique(_number(rgb))
-  found = (
-    f'a colour mask (mode {head.mode}, {len(colours)} colours: '
-    f'{first_few(map(_triple, colours.tolist()), 3)}), expected one channel '
-    'of class ids.'
-  )
-  if (rgb == rgb[..., :1]).all():
-    fix = 'All its channels are equal: save one of them.'
-  elif info is not None and _has_colours(info, rgb):
-    fix = (
-      'Its colours are those of the class table: turn each mask into ids with '
-      'deeplax.data.files.colours_to_ids(read_image(mask), info) and save '
-      'them as PNG.'
-    )
-  else:
-    fix = (
-      'Save class ids in one channel. With the colours of the classes as '
-      '`palette` in classes.json, deeplax.data.files.colours_to_ids converts.'
-    )
-  return DataError(found, fix=fix, file=path, kind='colour mask')
-
-
-def _has_colours(info: DatasetInfo, rgb: np.ndarray) -> bool:
-  try:
-    colours_to_ids(rgb, info)
-  except DataError:
-    return False
-  return True
