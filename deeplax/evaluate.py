@@ -1,0 +1,231 @@
+"""Evaluates a network on a whole split: every picture once, divided once."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import tqdm
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from deeplax import instances, metrics, sharding, steps
+from deeplax.data import pipeline
+from deeplax.data.info import DatasetInfo
+from deeplax.tally import Tally
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """What one evaluation found.
+
+  Attributes:
+    scalars: Plain floats by name, `'val/miou'` and so on; a figure that does
+      not exist (a class that is neither there nor predicted) is NaN.
+    confusion: int64[G, K], pixels by truth and prediction; K = G, or G + 1 with
+      a trained void class, which comes last.
+    pictures: The first few: `'image'` uint8[h, w, 3], `'label'` and `'pred'`
+      uint8[H, W] (void is 255 in a label), `'id'`.
+    examples: Pictures that were counted.
+    skipped: Pictures left out because they could not be used.
+  """
+
+  scalars: dict[str, float]
+  confusion: np.ndarray
+  pictures: list[dict[str, Any]]
+  examples: int
+  skipped: int
+
+
+class Evaluator:
+  """Call it with variables, as often as wanted: compiled once per shape.
+
+  The figures, with `prefix` = `'val'`:
+    `val/loss`: sum / weight of `loss_fn` over the split.
+    `val/miou`, `val/iou/<class>`, `val/category_miou`,
+    `val/category_iou/<category>`, `val/pixel_accuracy`, `val/mean_accuracy`:
+      from the confusion matrix of the whole split; see `deeplax.metrics`.
+    `val/one_minus_soft_iou`: 1 - mean of `metrics.soft_iou` over pictures; the
+      lower the better. With `void_class` this is what the DeepLab course
+      project printed as "mIOU", void and all; without, it runs over the classes
+      and labelled pixels there are, and compares with no published figure.
+    `val/miiou`, `val/iiou/<class>`, `val/category_miiou`,
+    `val/category_iiou/<category>`: where the source gives `'instance'`.
+
+  A trained void class is a prediction like any other, and wrong at a labelled
+  pixel; void truth counts in none of the true figures. Both as the official
+  Cityscapes scorer does it.
+  """
+
+  def __init__(
+    self,
+    model: Any,
+    source: Sequence[dict[str, Any]],
+    info: DatasetInfo,
+    *,
+    mesh: Mesh,
+    batch_size: int,
+    ops: str = '',
+    workers: int = 0,
+    loss_fn: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+    | None = None,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    align_corners: bool = False,
+    window: tuple[int, int] | None = None,
+    void_class: bool = False,
+    pictures: int = 4,
+    prefix: str = 'val',
+    on_error: str = 'raise',
+  ):
+    """Compiles nothing yet.
+
+    Args:
+      model: A module of `deeplax.models.build` with G or G + 1 outputs.
+      source: Pictures, see `deeplax.data.Source`.
+      info: Their G classes.
+      mesh: In a job of several processes, of this process's devices alone:
+        each evaluates its share, and the sums are added at the end.
+      batch_size: Pictures at once over all processes; rounded up so that every
+        device gets as many.
+      ops: Operations before the network, e.g. `'resize_image(512, 1024)'`.
+      workers: Processes that read.
+      loss_fn: `(logits, labels) -> (sum, weight)`, at label size, 255 ignored.
+      scales, flip, align_corners, window: See `inference.predict_logits`.
+      void_class: Whether void is trained as the last class.
+      pictures: How many to keep, for TensorBoard.
+      prefix: Of the scalars' names.
+      on_error: `'skip'` leaves out pictures that raise `DataError`.
+    """
+    if mesh.is_multi_process:
+      raise ValueError(
+        'the mesh of an Evaluator spans several processes; expected one of '
+        'this process alone: make_mesh(devices=jax.local_devices()).'
+      )
+    share = -(-batch_size // jax.process_count())
+    devices = mesh.shape['data']
+    self._info, self._mesh, self._prefix = info, mesh, prefix
+    self._void_class = void_class
+    self._wanted = pictures if jax.process_index() == 0 else 0
+    self._num_pictures = len(
+      range(jax.process_index(), len(source), jax.process_count())
+    )
+    self._batches = lambda: pipeline.eval_batches(
+      source,
+      ops=ops,
+      batch_size=-(-share // devices) * devices,
+      workers=workers,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+      on_error=on_error,
+    )
+    self._step = steps.make_eval_step(
+      model,
+      num_classes=info.num_classes,
+      loss_fn=loss_fn,
+      void_class=void_class,
+      scales=scales,
+      flip=flip,
+      align_corners=align_corners,
+      window=window,
+    )
+    self._count = jax.jit(
+      metrics.confusion_matrix, static_argnames=('num_rows', 'num_columns')
+    )
+
+  def __call__(self, variables: dict[str, Any]) -> Evaluation:
+    """Evaluates; in a job of several processes, all of them must call.
+
+    Args:
+      variables: `{'params', 'batch_stats'}`, numpy or of this mesh.
+
+    Raises:
+      DataError: On a picture that can't be used, unless told to skip those.
+    """
+    variables = jax.device_put(variables, sharding.replicated(self._mesh))
+    tally, kept = Tally(self._info, void_class=self._void_class), []
+    bar = tqdm.tqdm(
+      total=self._num_pictures,
+      unit='picture',
+      desc=self._prefix,
+      leave=False,
+      dynamic_ncols=True,
+      disable=not sys.stderr.isatty(),
+    )
+    with bar, self._batches() as batches:
+      previous = None
+      for batch in batches:
+        current = (batch, *self._dispatch(variables, batch))
+        # The device is busy with this batch while the one before is added.
+        if previous:
+          self._take(tally, kept, *previous)
+        previous = current
+        bar.update(int(batch['valid'].sum()))
+      if previous:
+        self._take(tally, kept, *previous)
+      tally.totals['skipped'] += batches.skipped
+    tally.add_processes()
+    return Evaluation(
+      {f'{self._prefix}/{k}': v for k, v in tally.scalars().items()},
+      tally.confusion,
+      kept,
+      int(tally.totals['examples']),
+      int(tally.totals['skipped']),
+    )
+
+  def _dispatch(self, variables, batch):
+    """Starts the work on a batch: `(results, classes of its objects)`."""
+    arrays = {k: batch[k] for k in ('image', 'label', 'valid')}
+    out = self._step(variables, self._put(arrays))
+    if 'instance' not in batch:
+      return out, None
+    index, classes = number_objects(
+      batch['instance'], batch['valid'], self._info.label_to_train
+    )
+    out['objects'] = self._count(
+      self._put({'index': index})['index'],
+      out['pred'],
+      # Few different sizes: each is compiled once.
+      num_rows=max(64, 1 << (len(classes) - 1).bit_length()),
+      num_columns=out['confusion'].shape[1],
+    )
+    return out, classes
+
+  def _put(self, arrays):
+    rows = {x.shape[1] for x in arrays.values() if x.ndim >= 3}
+    if all(n % self._mesh.shape['spatial'] == 0 for n in rows):
+      return sharding.put_batch(arrays, self._mesh)
+    # Rows that can't be shared out evenly are all on each device.
+    return jax.device_put(
+      arrays, NamedSharding(self._mesh, PartitionSpec('data'))
+    )
+
+  def _take(self, tally, kept, batch, out, classes):
+    """Adds the results of a batch; waits for the device."""
+    pred = out.pop('pred')
+    tally.add(jax.device_get(out), classes, batch['valid'])
+    if len(kept) < self._wanted:
+      pred = np.asarray(pred)
+      for i in np.flatnonzero(batch['valid'])[: self._wanted - len(kept)]:
+        keys = ('image', 'label', 'id')
+        kept.append({k: batch[k][i] for k in keys} | {'pred': pred[i]})
+
+
+def number_objects(
+  instance: np.ndarray, valid: np.ndarray, label_to_train: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """`instances.index_instances` of a batch, numbered through.
+
+  Returns:
+    int32[B, H, W] with 0..N-1 or -1, and the N train ids.
+  """
+  index = np.full(instance.shape, -1, np.int32)
+  classes = []
+  start = 0
+  for i in np.flatnonzero(valid):
+    one, found = instances.index_instances(instance[i], label_to_train)
+    index[i] = np.where(one >= 0, one + start, -1)
+    start += len(found)
+    classes.append(found)
+  return index, np.concatenate(classes) if classes else np.zeros(0, np.int64)
