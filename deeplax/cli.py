@@ -47,6 +47,42 @@ def fail(message: object, code: int) -> int:
   return code
 
 
+def define_numbers(
+  name: str, help_text: str, *, kind: type = float, count: int | None = None
+) -> flags.FlagHolder:
+  """A flag with numbers between commas, `--scales=.5,1`: a tuple, () if unset.
+
+  Args:
+    name: Of the flag.
+    help_text: For --help.
+    kind: int or float.
+    count: How many there must be, if there are any.
+  """
+  return flags.DEFINE(_Numbers(kind, count), name, (), help_text)
+
+
+class _Numbers(flags.ArgumentParser):
+  syntactic_help = 'numbers, separated by commas'
+
+  def __init__(self, kind, count):
+    self._kind, self._count = kind, count
+
+  def parse(self, argument):
+    if isinstance(argument, tuple):
+      return argument
+    words = {int: 'whole numbers', float: 'numbers'}[self._kind]
+    try:
+      values = tuple(map(self._kind, argument.split(',')))
+    except ValueError as error:
+      raise ValueError(f'expected {words} between commas') from error
+    if self._count and len(values) != self._count:
+      raise ValueError(f'expected {self._count} {words}, not {len(values)}')
+    return values
+
+  def flag_type(self):
+    return 'numbers'
+
+
 def config_name(path_and_argument: str) -> str:
   """'configs/r101.py:smoke,camvid' -> 'r101_smoke_camvid'."""
   path, _, argument = path_and_argument.partition(':')
