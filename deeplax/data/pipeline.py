@@ -25,6 +25,8 @@ from deeplax.data.workers import Elements
 # picture when evaluating.
 _TRAIN_BUFFER = 1
 _EVAL_BUFFER = 2
+# Without a bound, Grain's length is 2**63 - 1, which batches of 1 overflow.
+_POSITIONS = 2**52
 _MESSAGES = 100  # of skipped examples that are kept
 
 
@@ -128,7 +130,7 @@ def train_batches(
   dataset = (
     grain.MapDataset.range(len(source))
     .shuffle(seed=int(order_seed))
-    .repeat()
+    .repeat(_POSITIONS // len(source))
     .random_map(Load(source, ops), seed=int(chance_seed))
     .slice(slice(process_index, None, process_count))
     .batch(

@@ -60,24 +60,27 @@ class Elements(Iterator):
         num_threads=threads, prefetch_buffer_size=max(threads, buffer)
       )
       made = dataset.to_iter_dataset(options)
-    self._iterator = iter(made)
+    self._iterator = [iter(made)]  # emptied by _close
     # Also runs at exit, before multiprocessing and threading take their parts
     # down; Grain's threads would print tracebacks on the way otherwise.
     self.close = weakref.finalize(self, _close, self._iterator)
-    self._iterator.get_state()  # makes the iterators that can be started
-    self._iterator.start_prefetch()
+    self._iterator[0].get_state()  # makes the iterators that can be started
+    self._iterator[0].start_prefetch()
 
   def __next__(self) -> Any:
+    if not self._iterator:
+      raise StopIteration
     try:
-      return next(self._iterator)
+      return next(self._iterator[0])
     except RuntimeError as error:
       if 'terminated unexpectedly' not in str(error):
         raise
       raise WorkerError(_explain(str(error))) from None
 
 
-def _close(iterator: Any) -> None:
-  iterator.close()
+def _close(holder: list) -> None:
+  holder[0].close()
+  holder.clear()  # Grain's own clean-up must not wait for the end of Python
   # The last elements hang in a cycle of exceptions and frames, and Grain gives
   # shared memory back in a thread that loses its last tasks at exit: without
   # the following, Python warns of leaked segments.

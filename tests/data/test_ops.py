@@ -248,13 +248,13 @@ def test_random_crop_reaches_every_place():
 
 
 def test_random_scale_is_uniform_between_its_bounds():
-  example = noise(200, 100)
+  example, rng = noise(200, 2), np.random.default_rng(0)
+  scale = ops.parse('random_scale(0.5, 2)')
   heights = [
-    run('random_scale(0.5, 2)', example, s)['label'].shape[0]
-    for s in range(300)
+    ops.apply(scale, example, rng)['label'].shape[0] for _ in range(1000)
   ]
   assert min(heights) >= 100 and max(heights) <= 400
-  assert abs(np.mean(heights) - 250) < 15  # standard error 5
+  assert abs(np.mean(heights) - 250) < 11  # four standard errors
   assert len(set(heights)) > 150
 
 
