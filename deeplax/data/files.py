@@ -78,11 +78,8 @@ def header(data: bytes, path: str | os.PathLike = '') -> Header:
   """
   try:
     with Image.open(io.BytesIO(data)) as image:
-      orientation = 1
-      if image.format in ('JPEG', 'MPO', 'WEBP', 'TIFF'):
-        orientation = image.getexif().get(_ORIENTATION, 1)
       return Header(
-        image.format, image.mode, image.height, image.width, orientation
+        image.format, image.mode, image.height, image.width, _turned(image)
       )
   except Image.DecompressionBombError as error:
     raise DataError(
@@ -98,6 +95,15 @@ def header(data: bytes, path: str | os.PathLike = '') -> Header:
       file=path,
       kind='not a picture',
     ) from error
+
+
+def _turned(image: Image.Image) -> int:
+  if image.format not in ('JPEG', 'MPO', 'WEBP', 'TIFF'):
+    return 1
+  try:
+    return image.getexif().get(_ORIENTATION, 1)
+  except Exception:  # broken EXIF turns no picture: viewers ignore it too
+    return 1
 
 
 def decode_image(

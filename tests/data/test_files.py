@@ -68,6 +68,14 @@ def test_exif_orientation_only_on_request():
   assert files.decode_image(data, upright=True).shape == (40, 24, 3)
 
 
+@pytest.mark.filterwarnings('ignore:Corrupt EXIF')
+def test_broken_exif_is_no_reason_to_refuse_a_picture():
+  exif = b'Exif\0\0II*\0' + b'\xff' * 30
+  data = encoded(picture(), 'JPEG', exif=exif)
+  assert files.header(data).orientation == 1
+  assert files.decode_image(data).shape == (24, 40, 3)
+
+
 @pytest.mark.parametrize('fmt', ['JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF'])
 @pytest.mark.parametrize('share', [0.05, 0.5, 0.95])
 def test_truncated_is_an_error(fmt, share, tmp_path):
