@@ -1,6 +1,7 @@
 """Synthetic scenes: the same everywhere, whole, and of every class."""
 
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -31,16 +32,20 @@ def _digest(example):
   return hashlib.sha256(b''.join(parts)).hexdigest()
 
 
-def test_same_picture_in_another_process():
+def test_same_picture_in_another_process_and_on_an_older_processor():
   runs = [
     subprocess.run(
       [sys.executable, '-c', _DIGEST],
       capture_output=True,
       text=True,
       check=True,
-      env={'PYTHONHASHSEED': seed, 'PYTHONPATH': ':'.join(sys.path)},
+      env={
+        'PYTHONHASHSEED': seed,
+        'PYTHONPATH': os.pathsep.join(filter(None, sys.path)),
+        'OPENCV_CPU_DISABLE': without,
+      },
     ).stdout
-    for seed in ('1', '2')
+    for seed, without in (('1', ''), ('2', 'AVX,AVX2,FMA3,FP16,AVX512-SKX'))
   ]
   assert runs[0] == runs[1] != ''
 

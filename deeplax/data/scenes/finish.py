@@ -45,7 +45,8 @@ class Noise:
     big = self.smooth(height, width // 3, height / 9)
     big = cv2.resize(big, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
     small = self.smooth(height, width, height / 20)
-    return cv2.addWeighted(big, 0.7, small, 0.3, 0)
+    mixed = big.astype(np.uint16) * 179 + small.astype(np.uint16) * 77
+    return (mixed >> 8).astype(np.uint8)
 
 
 def finish(canvas: Canvas, noise: Noise, grain: int):

@@ -50,7 +50,8 @@ def draw(dice: random.Random, turn: int, height: int, width: int, clouds):
   )
   canvas = Canvas(height, width)
   stage = Stage(canvas, camera, light, dice)
-  rare = {RARE[turn % len(RARE)], dice.choice(RARE)}
+  small = ('motorcycle', 'bicycle', 'wall', 'fence')  # these cover little
+  rare = {RARE[turn % len(RARE)], dice.choice(RARE), dice.choice(small)}
   layout = _layout(dice, rare)
 
   items = _sides(stage, layout, rare)
@@ -80,7 +81,7 @@ def _layout(dice: random.Random, rare: set[str]) -> Layout:
     right=lane * 0.5 + dice.choice((0, 0, 1)) * lane + dice.uniform(0.3, 2.4),
     walks=(dice.uniform(2.5, 4.5), dice.uniform(2.5, 4.5)),
     verges=tuple(
-      dice.uniform(1.2, 2.6) if dice.random() < 0.4 else 0.0 for _ in '12'
+      dice.uniform(1.5, 3.0) if dice.random() < 0.55 else 0.0 for _ in '12'
     ),
     grass=tuple(
       dice.uniform(2.0, 6.0) if dice.random() < 0.5 else 0.0 for _ in '12'
@@ -187,7 +188,7 @@ def _things(stage: Stage, layout: Layout, rare: set[str]) -> list[Item]:
   for side in (-1, 1):
     edge, (start, end) = layout.edge(side), layout.walk(side)
     kerb = sorted((edge + side * 0.35, edge + side * 0.55))
-    if dice.random() < 0.75:
+    if dice.random() < 0.85:
       place(furniture.traffic_light, kerb, (7, 14), (0.3, 0.4), side)
     for _ in range(dice.randint(0, 2)):
       place(furniture.sign, kerb, (6, 16), (0.3, 0.4), side)
@@ -232,10 +233,11 @@ def _shadows(stage: Stage, layout: Layout, items: list[Item], sunny: bool):
       _darken(bright, stage.floor(low, (near - 0.15, far)), 88)
   names = [thing.name for thing in canvas.things]
   flat = np.array([n in ('road', 'sidewalk', 'terrain') for n in names])
-  bright = np.where(flat[canvas.owner], bright, np.uint8(255))
-  cv2.multiply(
-    canvas.image, cv2.merge((bright,) * 3), canvas.image, scale=1 / 255
-  )
+  rows = slice(max(int(stage.camera.v0 * 0.8), 0), None)  # no ground above
+  bright = np.where(flat[canvas.owner[rows]], bright[rows], np.uint8(255))
+  # Whole numbers: OpenCV's scaled product rounds by the machine's float units.
+  product = canvas.image[rows].astype(np.uint16) * bright[..., None]
+  canvas.image[rows] = (product + product // 256 + 1) >> 8
 
 
 def _darken(bright: np.ndarray, polygon: np.ndarray, value: int):
