@@ -1,0 +1,297 @@
+"""Evaluates the checkpoint of a run, at any stride and scales, in words."""
+
+import json
+import logging
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from deeplax import config as config_lib
+from deeplax import (
+  data,
+  inference,
+  losses,
+  models,
+  sharding,
+  summaries,
+  visualize,
+)
+from deeplax import workdir as workdir_lib
+from deeplax.checkpoint import write_json
+from deeplax.data.info import DatasetInfo
+from deeplax.errors import RunError
+from deeplax.evaluate import Evaluation, Evaluator
+
+log = logging.getLogger('deeplax')
+
+
+def evaluate_run(
+  workdir: str | os.PathLike,
+  *,
+  split: str | None = None,
+  step: int | None = None,
+  output_strides: Sequence[int] = (),
+  scales: Sequence[float] = (1.0,),
+  flip: bool = False,
+  window: tuple[int, int] | None = None,
+  data_dir: str | None = None,
+  batch_size: int | None = None,
+  max_pictures: int | None = None,
+  workers: int | None = None,
+) -> list[Evaluation]:
+  """Evaluates a run's checkpoint, prints tables and writes the figures down.
+
+  Writes `evaluation/<split>-<step>-<options>.json`, and beside it a folder of
+  the same name with TensorBoard files where tensorflow is installed.
+
+  Args:
+    workdir: Of a run.
+    split: Default: `config.dataset.eval_split`.
+    step: Of a checkpoint; default: the best by val mIoU, or the newest.
+    output_strides: One evaluation each; default: `config.model.output_stride`.
+    scales, flip, window: As in `inference.predict_logits`.
+    data_dir: Default: `config.dataset.dir`.
+    batch_size: Default: that of the config's evaluation.
+    max_pictures: Only the first so many of the split.
+    workers: Processes that read; default: `config.input.workers`.
+
+  Returns:
+    The evaluations, in the order of `output_strides`.
+
+  Raises:
+    RunError: No run, no such checkpoint, other classes, or bad options.
+    DataError: Data missing or unusable.
+  """
+  workdir = pathlib.Path(workdir)
+  config, info, variables, step = workdir_lib.load_run(workdir, step=step)
+  dataset = config.dataset
+  split = split or dataset.eval_split
+  strides = tuple(output_strides) or (config.model.output_stride,)
+  try:
+    scales = inference.check_scales(scales)
+    nets = {s: build(config, info, output_stride=s) for s in strides}
+  except ValueError as error:
+    raise RunError(str(error)) from error
+  folder = dataset.dir if data_dir is None else data_dir
+  check_classes(dataset.name, folder, info)
+  source = open_source(dataset.name, split, folder, info)
+  if max_pictures is not None:
+    if max_pictures < 1:
+      raise RunError(f'max_pictures (={max_pictures}) must be 1 or more.')
+    source = First(source, max_pictures)
+
+  evaluations = []
+  for stride, model in nets.items():
+    evaluator = Evaluator(
+      model,
+      source,
+      info,
+      mesh=sharding.make_mesh(devices=jax.local_devices()),
+      batch_size=batch_size
+      or config.input.eval_batch_size
+      or config.batch_size,
+      ops=config.input.eval,
+      workers=config.input.workers if workers is None else workers,
+      loss_fn=make_loss(config, workdir),
+      scales=scales,
+      flip=flip,
+      align_corners=config.model.align_corners,
+      window=window,
+      void_class=config.loss.void_class,
+      prefix=split,
+      on_error=dataset.on_error,
+    )
+    evaluation = evaluator(variables)
+    options = {
+      'output_stride': stride,
+      'scales': list(scales),
+      'flip': flip,
+      'window': list(window) if window else None,
+      'max_pictures': max_pictures,
+    }
+    head = f'{workdir}, step {step}, {split}: {describe(options)}'
+    if jax.process_index() == 0:
+      print(f'\n{head}\n{table(evaluation, info, split, config)}')
+      path = write(workdir, split, step, options, evaluation, info)
+      print(f'Written to {path}')
+    evaluations.append(evaluation)
+  if len(evaluations) > 1:
+    print()
+    for stride, evaluation in zip(nets, evaluations):
+      miou = evaluation.scalars[f'{split}/miou']
+      print(f'output stride {stride:2}: mIoU {100 * miou:6.2f} %')
+  return evaluations
+
+
+def build(
+  config: ml_collections.ConfigDict, info: DatasetInfo, **changes: Any
+) -> Any:
+  """The run's network, with some keys of `config.model` changed."""
+  options = {**config_lib.model_options(config), **changes}
+  return models.build(config_lib.num_outputs(config, info), **options)
+
+
+def check_classes(name: str, folder: str, info: DatasetInfo) -> None:
+  """RunError unless the data's classes are those of the run."""
+  there = data.info(name, folder).class_names
+  if there != info.class_names:
+    raise RunError(
+      f'the classes of {name} in {folder!r} are {", ".join(there)}; the run '
+      f'was trained on {", ".join(info.class_names)}. Give the folder of its '
+      'data set with --data_dir.'
+    )
+
+
+def open_source(
+  name: str, split: str, folder: str, info: DatasetInfo
+) -> data.Source:
+  """The pictures of a split, with instance ids where there are any."""
+  if info.instance_classes:
+    try:
+      return data.source(name, split, folder, extras=('instance',))
+    except data.DataError as error:
+      log.info('No iIoU, the data has no instance ids: %s', error)
+  return data.source(name, split, folder)
+
+
+class First:
+  """The first `count` pictures of a source; picklable."""
+
+  def __init__(self, source: Any, count: int):
+    self._source, self._count = source, min(count, len(source))
+
+  def __len__(self) -> int:
+    return self._count
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    if not 0 <= index < self._count:
+      raise IndexError(index)
+    return self._source[index]
+
+
+def make_loss(config: ml_collections.ConfigDict, workdir: pathlib.Path):
+  """The run's loss as its own evaluations take it: no mining, no smoothing."""
+  weights = config.loss.class_weights
+  if config.loss.class_weights_from_data:
+    weights = config_lib.load_json(workdir / 'class_weights.json')
+  weights = np.asarray(weights, np.float32) if len(weights) else None
+
+  def loss_fn(logits, labels):
+    return losses.cross_entropy(
+      logits,
+      labels,
+      class_weights=weights,
+      normalize_by=config.loss.normalize_by,
+    )
+
+  return loss_fn
+
+
+def describe(options: dict[str, Any]) -> str:
+  """The options of an evaluation in words."""
+  words = [f'output stride {options["output_stride"]}']
+  words += ['scales ' + ', '.join(f'{s:g}' for s in options['scales'])]
+  words += ['and mirrored'] * options['flip']
+  if options['window']:
+    words += ['windows of {} x {}'.format(*options['window'])]
+  if options['max_pictures']:
+    words += [f'the first {options["max_pictures"]} pictures']
+  return ', '.join(words)
+
+
+def table(
+  evaluation: Evaluation,
+  info: DatasetInfo,
+  prefix: str,
+  config: ml_collections.ConfigDict,
+) -> str:
+  """The figures, for people; percentages, `-` where there is none."""
+
+  def figure(name):
+    value = evaluation.scalars.get(f'{prefix}/{name}', math.nan)
+    return f'{"-":>8}' if math.isnan(value) else f'{100 * value:8.2f}'
+
+  width = max(map(len, (*info.class_names, *info.categories, 'category'))) + 2
+  objects = f'{prefix}/miiou' in evaluation.scalars
+  lines = []
+  for kind, names in (('', info.class_names), ('category_', info.categories)):
+    if kind and names == info.class_names:
+      continue  # no categories
+    title = 'category' if kind else 'class'
+    lines.append(f'{title:{width}}{"IoU %":>8}' + f'{"iIoU %":>9}' * objects)
+    for name in names:
+      row = f'{name:{width}}' + figure(f'{kind}iou/{name}')
+      lines.append(row + f' {figure(f"{kind}iiou/{name}")}' * objects)
+    row = f'{"mean":{width}}' + figure(f'{kind}miou')
+    lines += [row + f' {figure(f"{kind}miiou")}' * objects, '']
+  for name in ('pixel_accuracy', 'mean_accuracy'):
+    title = name.replace('_', ' ')
+    lines.append(f'{title:<22}{figure(name)} %')
+  scalars = evaluation.scalars
+  lines.append(f'{"mIoU":<22}{figure("miou")} %')
+  lines.append(f'{"loss":<22}{scalars[f"{prefix}/loss"]:8.4f}')
+  soft = scalars[f'{prefix}/one_minus_soft_iou']
+  if config.loss.void_class:
+    lines.append(
+      f'{"1 - mean soft IoU":<22}{soft:8.4f}  (what the course project printed '
+      'as "mIOU": void counts, lower is better)'
+    )
+  lines.append(f'{"pictures":<22}{evaluation.examples:8d}')
+  if evaluation.skipped:
+    lines.append(f'{"skipped":<22}{evaluation.skipped:8d}')
+  return '\n'.join(lines)
+
+
+def write(
+  workdir: pathlib.Path,
+  split: str,
+  step: int,
+  options: dict[str, Any],
+  evaluation: Evaluation,
+  info: DatasetInfo,
+) -> pathlib.Path:
+  """Writes JSON and TensorBoard files; returns the path of the JSON."""
+  words = [f'os{options["output_stride"]}']
+  if options['scales'] != [1.0]:
+    words.append('scales' + '_'.join(f'{s:g}' for s in options['scales']))
+  words += ['flip'] * options['flip']
+  if options['window']:
+    words.append('window{}x{}'.format(*options['window']))
+  if options['max_pictures']:
+    words.append(f'first{options["max_pictures"]}')
+  name = '-'.join([split.replace('/', '_'), str(step), *words])
+  folder = workdir / 'evaluation' / name
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise RunError(
+      f'{folder} can not be written ({error.strerror}).'
+    ) from error
+  path = folder.with_name(f'{name}.json')
+  plain = {
+    k: v if math.isfinite(v) else None for k, v in evaluation.scalars.items()
+  }
+  result = {
+    'step': step,
+    'split': split,
+    **options,
+    'pictures': evaluation.examples,
+    'skipped': evaluation.skipped,
+    'scalars': plain,
+    'classes': list(info.class_names),
+    'confusion': evaluation.confusion.tolist(),
+  }
+  write_json(path, json.loads(json.dumps(result)))
+  summaries.cut_back(folder, step - 1)
+  writer = summaries.Summaries(folder)
+  writer.scalars(step, evaluation.scalars)
+  pictures = visualize.evaluation_pictures(evaluation, info, prefix=split)
+  writer.images(step, pictures)
+  writer.close()
+  return path

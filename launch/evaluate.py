@@ -1,0 +1,56 @@
+"""Evaluates a run's checkpoint on a whole split.
+
+  python launch/evaluate.py --workdir=runs/r101
+  python launch/evaluate.py --workdir=runs/r101 --output_stride=16,8
+  python launch/evaluate.py --workdir=runs/r101 --output_stride=8 --flip \\
+    --scales=.5,.75,1,1.25,1.5,1.75
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+
+from deeplax import cli
+
+WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+SPLIT = flags.DEFINE_string('split', None, "Default: the config's eval_split.")
+STEP = flags.DEFINE_integer('step', None, 'Checkpoint. Default: the best one.')
+STRIDES = cli.define_numbers(
+  'output_stride', "8, 16, 32 or several. Default: the config's.", kind=int
+)
+SCALES = cli.define_numbers('scales', 'Image scales to average over.')
+FLIP = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')
+WINDOW = cli.define_numbers(
+  'window', 'height,width of sliding windows.', kind=int, count=2
+)
+DATA_DIR = flags.DEFINE_string('data_dir', None, "Default: the config's.")
+BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.')
+MAX = flags.DEFINE_integer('max_pictures', None, 'Only the first so many.')
+WORKERS = flags.DEFINE_integer('workers', None, 'Processes that read.')
+flags.mark_flag_as_required('workdir')
+
+
+def main(argv):
+  del argv
+  from deeplax.evaluate_run import evaluate_run
+
+  evaluate_run(
+    WORKDIR.value,
+    split=SPLIT.value,
+    step=STEP.value,
+    output_strides=STRIDES.value,
+    scales=SCALES.value or (1.0,),
+    flip=FLIP.value,
+    window=WINDOW.value or None,
+    data_dir=DATA_DIR.value,
+    batch_size=BATCH.value,
+    max_pictures=MAX.value,
+    workers=WORKERS.value,
+  )
+
+
+if __name__ == '__main__':
+  cli.run(main)
