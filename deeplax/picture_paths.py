@@ -1,0 +1,132 @@
+"""Which pictures are meant, and where what comes of them is written."""
+
+import collections
+import glob
+import os
+import pathlib
+from collections.abc import Sequence
+
+from deeplax.errors import RunError
+
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
+
+
+def find(
+  inputs: Sequence[str], output: str | os.PathLike
+) -> dict[pathlib.Path, str]:
+  """The pictures that `inputs` mean, each with a name for its results.
+
+  Args:
+    inputs: Files, folders (searched through, by suffix) and patterns such as
+      `'shots/*.jpg'`; commas separate several. A file is taken whatever its
+      suffix is.
+    output: Folder of the results; nothing below it is taken for an input.
+
+  Returns:
+    Path -> name, in order. The name is the path below the folder given, or the
+    file's name, without suffix: `'sub/0001'`. Where two pictures would share
+    it, they get their suffix and parent folder as well, or a number.
+
+  Raises:
+    RunError: An input that doesn't exist or holds no picture.
+  """
+  output = pathlib.Path(output).resolve()
+  found: dict[pathlib.Path, str] = {}
+  for text in _split(inputs):
+    for path, name in _expand(text, output):
+      found.setdefault(path, name)
+  if not found:
+    raise RunError('no input: give --input a file, a folder or a pattern.')
+  return _distinct(found)
+
+
+def _split(inputs):
+  for text in inputs:
+    # A comma may be part of a name.
+    parts = [text] if os.path.lexists(text) else text.split(',')
+    yield from (part for part in parts if part)
+
+
+def _expand(text, output):
+  path = pathlib.Path(text).expanduser()
+  if path.is_dir():
+    return _in_folder(path, output)
+  if path.is_file():
+    return [(path, path.stem)]
+  matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
+  files = [p for p in map(pathlib.Path, matches) if p.is_file()]
+  if files:
+    return [(p, p.stem) for p in files]
+  found = 'matches no file' if glob.has_magic(text) else 'there is no such file'
+  raise RunError(
+    f'--input {text}: {found}. Expected a file, a folder, or a pattern in '
+    'quotes.'
+  )
+
+
+def _in_folder(folder, output):
+  if folder.resolve() == output:
+    raise RunError(
+      f'--input and --output are the same folder, {folder}: the next call '
+      'would take its own results for pictures. Give another --output.'
+    )
+  names = []
+  for root, folders, files in os.walk(folder):
+    folders.sort()
+    if output.is_relative_to(pathlib.Path(root).resolve()):
+      folders[:] = [
+        f for f in folders if pathlib.Path(root, f).resolve() != output
+      ]
+    names += [pathlib.Path(root, f) for f in sorted(files)]
+  pictures = [p for p in names if p.suffix.lower() in SUFFIXES]
+  if not pictures:
+    raise RunError(
+      f'--input {folder}: no picture in this folder ({len(names)} other '
+      f'files). Looked for {", ".join(SUFFIXES)}, in folders below it too.'
+    )
+  return [(p, str(p.relative_to(folder).with_suffix(''))) for p in pictures]
+
+
+def _distinct(found):
+  """Other names where two are equal, on file systems that ignore case too."""
+
+  def longer(path, name):
+    suffix = path.suffix.lower().lstrip('.')
+    parent = path.absolute().parent.name
+    head, tail = os.path.split(name)
+    tail = '_'.join(w for w in (parent, tail, suffix) if w)
+    return os.path.join(head, tail)
+
+  count = collections.Counter(n.lower() for n in found.values())
+  result, taken = {}, set()
+  for path, name in found.items():
+    if count[name.lower()] > 1:
+      name = longer(path, name)
+    free, number = name, 2
+    while free.lower() in taken:
+      free, number = f'{name}-{number}', number + 1
+    taken.add(free.lower())
+    result[path] = free
+  return result
+
+
+def target(output: pathlib.Path, name: str, kind: str) -> pathlib.Path:
+  """`<output>/<name>_<kind>.png`, its folder made.
+
+  Raises:
+    RunError: If that can't be made, or a link would lead out of `output`.
+  """
+  path = output / f'{name}_{kind}.png'
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise RunError(
+      f'{path.parent} can not be made ({error.strerror}). Choose another '
+      '--output.'
+    ) from error
+  if not path.parent.resolve().is_relative_to(output.resolve()):
+    raise RunError(
+      f'{path.parent} is a link that leads out of --output ({output}); nothing '
+      'is written outside of it.'
+    )
+  return path
