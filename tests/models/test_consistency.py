@@ -1,0 +1,126 @@
+"""The same features at every output stride, from the same weights.
+
+Every encoder, head and decoder found in the folders is tested; those that
+cannot be consistent stand in a table with the reason.
+"""
+
+import jax
+import numpy as np
+import pytest
+
+from deeplax import models
+from deeplax.models.options import Options
+from tests.models.random_weights import random_variables
+
+EXCEPTIONS = {
+  'encoders/resnet/*_course': (
+    'as in the course project, the first unit of an atrous stage has the rate '
+    'of the others, though its first convolution stands before the stride'
+  ),
+  'decoders/conv3x3': 'its rate is 1 at every output stride',
+  'decoders/v3plus': (
+    'its result has stride 4 always, upsampled from more or fewer features'
+  ),
+}
+SIZE = (64, 47)  # an even and an odd one
+
+
+def encoders():
+  return [
+    (encoder, variant)
+    for encoder in models.available('encoders')
+    for variant in models.find(encoder, 'encoders').VARIANTS
+  ]
+
+
+def exception(*names):
+  path = '/'.join(names)
+  style = '*_' + path.rpartition('_')[2]
+  return EXCEPTIONS.get(path) or EXCEPTIONS.get('/'.join([*names[:-1], style]))
+
+
+def part(kind, name, **keys):
+  return models.find(name, kind).build(Options(19, image_pooling=False, **keys))
+
+
+def assert_subsampled(fine, coarse, step, message):
+  scale = np.abs(coarse).max()
+  assert scale > 0
+  np.testing.assert_allclose(
+    fine[:, ::step, ::step] / scale,
+    coarse / scale,
+    atol=1e-5,
+    err_msg=message,
+  )
+
+
+def encoded(encoder, variant):
+  x = np.random.default_rng(0).standard_normal((1, *SIZE, 3))
+  x = x.astype(np.float32)
+  result = {}
+  for output_stride in (8, 16, 32):
+    model = part(
+      'encoders', encoder, variant=variant, output_stride=output_stride
+    )
+    if hasattr(model, 'width'):
+      model = model.clone(width=4)
+    variables = random_variables(model, x)
+    # Not jitted as a whole: equal layers then share what was compiled.
+    result[output_stride] = model.apply(variables, x, train=False)['stage5']
+  return result
+
+
+@pytest.mark.parametrize('encoder, variant', encoders())
+def test_encoder(encoder, variant):
+  reason = exception('encoders', encoder, variant)
+  if reason:
+    pytest.skip(reason)
+  features = encoded(encoder, variant)
+  assert_subsampled(features[8], features[16], 2, '8 against 16')
+  assert_subsampled(features[8], features[32], 4, '8 against 32')
+
+
+def test_the_exception_is_one():
+  features = encoded('resnet', '18_course')
+  with pytest.raises(AssertionError):
+    assert_subsampled(features[8], features[16], 2, '8 against 16')
+
+
+@pytest.mark.parametrize('separable', [False, True])
+@pytest.mark.parametrize('head', models.available('heads'))
+def test_head(head, separable):
+  if exception('heads', head):
+    pytest.skip(exception('heads', head))
+  x = np.random.default_rng(0).standard_normal((1, 16, 23, 6))
+  x = x.astype(np.float32)
+  result = {}
+  for output_stride in (8, 16, 32):
+    step = output_stride // 8
+    model = part(
+      'heads',
+      head,
+      output_stride=output_stride,
+      head_channels=4,
+      head_separable=separable,
+    )
+    inputs = x[:, ::step, ::step]
+    variables = random_variables(model, inputs)
+    result[output_stride] = jax.jit(
+      lambda v, x, m=model: m.apply(v, x, train=False)
+    )(variables, inputs)
+  assert_subsampled(result[8], result[16], 2, '8 against 16')
+  assert_subsampled(result[8], result[32], 4, '8 against 32')
+
+
+@pytest.mark.parametrize('decoder', models.available('decoders'))
+def test_decoder(decoder):
+  if exception('decoders', decoder):
+    pytest.skip(exception('decoders', decoder))
+  x = np.random.default_rng(0).standard_normal((1, 17, 12, 6))
+  result = {}
+  for output_stride in (8, 16):
+    model = part('decoders', decoder, output_stride=output_stride)
+    inputs = x[:, :: output_stride // 8, :: output_stride // 8]
+    variables = random_variables(model, inputs, {})
+    result[output_stride] = model.apply(variables, inputs, {}, train=False)
+  assert_subsampled(result[8], result[16], 2, '8 against 16')
