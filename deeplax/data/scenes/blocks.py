@@ -62,8 +62,8 @@ def house(stage: Stage, side: int, x: float, near: float, far: float):
 def barrier(stage: Stage, side: int, x: float, near: float, far: float):
   """A masonry wall along the street."""
   canvas, light, dice = stage.canvas, stage.light, stage.dice
-  height = dice.uniform(2.0, 3.2)
-  colour = stage.choice(((150, 132, 158), (138, 124, 146), (158, 146, 166)), 7)
+  height = dice.uniform(2.4, 3.6)
+  colour = stage.choice(((134, 98, 142), (122, 90, 134), (146, 108, 150)), 7)
   along = light.face(-side)
   middle = min((near + far) / 2, near + 6)
   number = canvas.new('wall', 'x', x)
@@ -82,8 +82,8 @@ def barrier(stage: Stage, side: int, x: float, near: float, far: float):
 def fence(stage: Stage, side: int, x: float, near: float, far: float):
   """A picket or rail fence; the gaps belong to it, as in Cityscapes."""
   canvas, light, dice = stage.canvas, stage.light, stage.dice
-  height = dice.uniform(1.5, 2.2)
-  colour = stage.choice(((44, 74, 92), (36, 62, 86), (52, 84, 100)), 7)
+  height = dice.uniform(1.7, 2.5)
+  colour = stage.choice(((28, 78, 110), (22, 66, 102), (36, 88, 120)), 7)
   along = light.face(-side)
   number = canvas.new('fence', 'x', x)
   canvas.own(number, stage.wall(x, (0, height), (near, far)))
@@ -91,7 +91,7 @@ def fence(stage: Stage, side: int, x: float, near: float, far: float):
   bars = []
   while z < far:  # thicker and rarer with distance, as the eye sees it
     step = 0.34 + z * 0.012
-    bars.append((z, z + step * 0.55))
+    bars.append((z, z + step * 0.62))
     z += step
   z = np.array(bars)
   paint = light(colour, min((near + far) / 2, near + 6), along)

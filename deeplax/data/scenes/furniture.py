@@ -23,7 +23,7 @@ def lamp(stage: Stage, x: float, z: float, side: int):
   """A street lamp whose arm reaches over the road."""
   canvas, dice = stage.canvas, stage.dice
   height = dice.uniform(5.5, 8.0)
-  board, number, steel = _pole(stage, x, z, height, 0.26)
+  board, number, steel = _pole(stage, x, z, height, 0.3)
   start, end = board((0, height - 0.1), (-side * 1.6, height + 0.25))
   canvas.stroke(number, start, end, 0.16 * board.scale_b, steel)
   head = board((-side * 1.9, height + 0.25))[0]
@@ -41,7 +41,7 @@ def traffic_light(stage: Stage, x: float, z: float, side: int):
   height = dice.uniform(2.5, 3.1)
   lit = dice.randrange(3)
   high = dice.random() < 0.4
-  board, number, steel = _pole(stage, x, z, 5.8 if high else height + 0.4, 0.24)
+  board, number, steel = _pole(stage, x, z, 5.8 if high else height + 0.4, 0.3)
   _housing(stage, board, z, 0.0, height, lit)
   if high:
     reach = -side * dice.uniform(1.8, 2.8)
@@ -70,7 +70,7 @@ def sign(stage: Stage, x: float, z: float, side: int):
   canvas, light, dice = stage.canvas, stage.light, stage.dice
   kind = dice.choice(('round', 'blue', 'triangle', 'board', 'yellow'))
   height = dice.uniform(2.1, 2.8)
-  board, _, _ = _pole(stage, x, z, height + 0.4, 0.2)
+  board, _, _ = _pole(stage, x, z, height + 0.4, 0.26)
   number = canvas.new('traffic sign', 'z', z)
   red, white = light((212, 24, 34), z), light((240, 240, 236), z)
   blue = light((24, 84, 196), z)

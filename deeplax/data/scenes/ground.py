@@ -82,7 +82,7 @@ def sky(stage: Stage, clouds: np.ndarray):
 def ground(stage: Stage, layout: Layout):
   """Paints the ground from the outside in."""
   canvas, light, dice = stage.canvas, stage.light, stage.dice
-  walk = stage.choice(((176, 160, 150), (168, 152, 140), (184, 172, 160)), 8)
+  walk = stage.choice(((182, 164, 178), (172, 158, 174), (192, 174, 184)), 8)
   grass = stage.choice(((128, 158, 62), (146, 160, 78), (112, 148, 58)), 10)
   kerb = (198, 194, 188)
   asphalt = stage.choice(((96, 97, 102), (84, 86, 92), (108, 106, 108)), 7)

@@ -81,7 +81,7 @@ def _layout(dice: random.Random, rare: set[str]) -> Layout:
     right=lane * 0.5 + dice.choice((0, 0, 1)) * lane + dice.uniform(0.3, 2.4),
     walks=(dice.uniform(2.5, 4.5), dice.uniform(2.5, 4.5)),
     verges=tuple(
-      dice.uniform(1.5, 3.0) if dice.random() < 0.55 else 0.0 for _ in '12'
+      dice.uniform(2.0, 3.8) if dice.random() < 0.6 else 0.0 for _ in '12'
     ),
     grass=tuple(
       dice.uniform(2.0, 6.0) if dice.random() < 0.5 else 0.0 for _ in '12'
@@ -97,14 +97,13 @@ def _sides(stage: Stage, layout: Layout, rare: set[str]) -> list[Item]:
   dice = stage.dice
   items = []
   wanted = [name for name in ('wall', 'fence') if name in rare]
-  for side in (-1, 1):
+  kinds, weights = ('house', 'wall', 'fence', 'park'), (50, 15, 15, 20)
+  for side in dice.choice(((-1, 1), (1, -1))):
     x = layout.behind(side)
     near, first = dice.uniform(1.5, 3.0), True
     while near < 105:
-      far = near + dice.uniform(7, 20)
-      kind = dice.choices(('house', 'wall', 'fence', 'park'), (56, 12, 12, 20))[
-        0
-      ]
+      far = near + (dice.uniform(3, 8) if first else dice.uniform(7, 20))
+      kind = dice.choices(kinds, weights)[0]
       if wanted and not first:
         kind, far = wanted.pop(), near + dice.uniform(12, 20)
       back = x + side * dice.uniform(0.0, 0.6)
@@ -168,13 +167,13 @@ def _things(stage: Stage, layout: Layout, rare: set[str]) -> list[Item]:
     if name in rare or dice.random() < 0.2:
       squeeze = dice.choice((1, -1)) * dice.choice((0.95, 0.8, 0.45))
       low, high = layout.left + 0.8, layout.right - 0.5
-      place(paint, (low, high), (5.0, 9.5), (1.0, 1.6), squeeze, True)
+      place(paint, (low, high), (4.8, 8.0), (1.0, 1.6), squeeze, True)
     if name in rare or dice.random() < 0.25:
       side = dice.choice((-1, 1))
       x = layout.walk(side)[0] + side * 0.7
       for _ in range(dice.randint(1, 3)):
         squeeze = dice.choice((1, -1)) * dice.uniform(0.75, 1.0)
-        place(paint, (x - 0.3, x + 0.9), (6, 13), (0.8, 1.7), squeeze, False)
+        place(paint, (x - 0.3, x + 0.9), (5.5, 10), (0.8, 1.7), squeeze, False)
 
   for _ in range(dice.randint(1, 3)):
     place(vehicles.car, (-0.3, 0.4), (9, 40), (4.6, 1.9), False)
@@ -189,19 +188,19 @@ def _things(stage: Stage, layout: Layout, rare: set[str]) -> list[Item]:
     edge, (start, end) = layout.edge(side), layout.walk(side)
     kerb = sorted((edge + side * 0.35, edge + side * 0.55))
     if dice.random() < 0.85:
-      place(furniture.traffic_light, kerb, (7, 14), (0.3, 0.4), side)
+      place(furniture.traffic_light, kerb, (7.5, 13), (0.3, 0.4), side)
     for _ in range(dice.randint(0, 2)):
-      place(furniture.sign, kerb, (6, 16), (0.3, 0.4), side)
-    for near in range(dice.randint(6, 12), 50, dice.choice((14, 20, 28))):
+      place(furniture.sign, kerb, (7, 14), (0.3, 0.4), side)
+    for near in range(dice.randint(6, 12), 34, dice.choice((12, 16, 20))):
       place(furniture.lamp, kerb, (near, near + 2), (0.3, 0.3), side)
     inside = sorted((start + side * 0.6, end - side * 0.3))
-    for _ in range(dice.randint(0, 4)):
-      place(figures.person, inside, (5.5, 22), (0.5, 0.6))
+    for _ in range(dice.randint(1, 4)):
+      place(figures.person, inside, (5.0, 14), (0.5, 0.6))
     if dice.random() < 0.3:
       place(furniture.bin_, inside, (6, 16), (0.6, 0.7))
   for _ in range(dice.choice((0, 0, 1, 2))):  # crossing the road
     low, high = layout.left + 0.5, layout.right - 0.5
-    place(figures.person, (low, high), (8, 20), (0.5, 0.6))
+    place(figures.person, (low, high), (6, 14), (0.5, 0.6))
   return street.items
 
 
