@@ -92,7 +92,8 @@ def evaluate_run(
       model,
       source,
       info,
-      mesh=sharding.make_mesh(devices=jax.local_devices()),
+      # No more devices than pictures: the rest would work on padding.
+      mesh=sharding.make_mesh(devices=jax.local_devices()[: len(source)]),
       batch_size=batch_size
       or config.input.eval_batch_size
       or config.batch_size,

@@ -129,7 +129,6 @@ def one_by_one(void=False):
   ('devices', 'spatial', 'batch_size', 'void'),
   [
     (1, 1, 2, False),
-    (1, 1, 2, True),
     (4, 1, 2, False),
     (8, 2, 4, True),
     (8, 8, 1, False),  # 12 rows can't be split over 8 devices

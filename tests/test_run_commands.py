@@ -1,0 +1,166 @@
+"""launch/evaluate.py and launch/predict.py on a run, from its folder alone."""
+
+import contextlib
+import io
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import common
+from deeplax import checkpoint, data, evaluate_run, models, optimizers, predict
+from deeplax import config as config_lib
+from deeplax import workdir as workdir_lib
+from deeplax.errors import RunError
+from deeplax.state import create_state
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+  """The folder of a run that was not trained; void is a class."""
+  config = common.base()
+  config.dataset.name = 'synthetic:64x96x8x3'
+  config.input.train = 'random_crop(64, 96)'
+  config.input.eval = 'resize_image(32, 48)'
+  config.input.workers = 0
+  config.input.eval_batch_size = 2
+  config.model.variant = '18'
+  config.model.head_channels = config.model.decoder_channels = 8
+  config.loss.void_class = True
+  config.loss.class_weights_from_data = True
+  config.total_steps = 4
+  info = data.info(config.dataset.name)
+  workdir = tmp_path_factory.mktemp('run')
+  workdir_lib.prepare(workdir, config, info)
+  weights = np.linspace(1, 2, 20).tolist()
+  checkpoint.write_json(workdir / 'class_weights.json', weights)
+  model = models.build(20, **config_lib.model_options(config))
+  variables = models.initialize(model, 0)
+  schedule = optimizers.make_schedule(
+    **config.schedule.to_dict(), total_steps=4
+  )
+  tx = optimizers.make_optimizer(
+    schedule, **config_lib.optimizer_options(config)
+  )
+  checkpointer = checkpoint.Checkpointer(workdir / 'checkpoints')
+  checkpointer.save(create_state(variables, tx), 4, {'val/miou': 0.1})
+  checkpointer.close()
+  return workdir
+
+
+def launch(name, *args):
+  environment = {**os.environ, 'XLA_FLAGS': '', 'JAX_PLATFORMS': 'cpu'}
+  return subprocess.run(
+    [sys.executable, str(ROOT / 'launch' / name), *map(str, args)],
+    capture_output=True,
+    text=True,
+    env=environment,
+    check=False,
+  )
+
+
+@pytest.fixture(scope='module')
+def evaluated(run):
+  """(evaluations at two strides, what was printed)."""
+  text = io.StringIO()
+  with contextlib.redirect_stdout(text):
+    results = evaluate_run.evaluate_run(
+      run, output_strides=(16, 32), batch_size=1
+    )
+  return results, text.getvalue()
+
+
+def test_evaluate_run(run, evaluated):
+  results, text = evaluated
+  assert 'traffic light' in text and 'iIoU' in text and 'construction' in text
+  assert 'output stride 16: mIoU' in text and 'output stride 32: mIoU' in text
+  assert 'what the course project printed' in text
+  assert 'nan' not in text
+  written = sorted(p.name for p in (run / 'evaluation').glob('*.json'))
+  assert written == ['val-4-os16.json', 'val-4-os32.json']
+  stored = json.loads((run / 'evaluation' / written[0]).read_text())
+  assert stored['pictures'] == 3 and stored['step'] == 4
+  assert np.array(stored['confusion']).shape == (19, 20)
+  np.testing.assert_array_equal(stored['confusion'], results[0].confusion)
+  for name, value in results[0].scalars.items():
+    want = None if math.isnan(value) else value
+    assert stored['scalars'][name] == want
+  assert stored['scalars']['val/loss'] > 0
+  # The score is taken at the size of the label.
+  assert results[0].pictures[0]['pred'].shape == (64, 96)
+
+
+def test_evaluate_run_with_options(run):
+  (result,) = evaluate_run.evaluate_run(
+    run, scales=(0.5,), flip=True, max_pictures=1, split='test'
+  )
+  assert result.examples == 1
+  name = 'test-4-os16-scales0.5-flip-first1.json'
+  assert (run / 'evaluation' / name).exists()
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'output_strides': (7,)}, 'output_stride'),
+    ({'step': 3}, 'no checkpoint 3'),
+    ({'split': 'nothing'}, 'nothing'),
+    ({'max_pictures': 0}, 'max_pictures'),
+    ({'scales': (-1.0,)}, 'scales are'),
+  ],
+)
+def test_evaluate_run_refuses(run, options, message):
+  with pytest.raises((RunError, data.DataError), match=message):
+    evaluate_run.evaluate_run(run, **options)
+
+
+def test_other_classes_are_refused(run):
+  info = data.info('synthetic')
+  with pytest.raises(RunError, match='trained on'):
+    evaluate_run.check_classes('camvid', str(run), info)
+
+
+def test_commands(run, evaluated, tmp_path):
+  pictures = tmp_path / 'in'
+  pictures.mkdir()
+  example = data.source('synthetic:64x96x8x3', 'val')[0]
+  Image.fromarray(example['image']).save(pictures / 'a.png')
+  Image.fromarray(example['image']).save(pictures / 'b.jpg')
+  (pictures / 'c.png').write_text('torn')
+  done = launch(
+    'predict.py',
+    *(f'--workdir={run}', f'--input={pictures}', f'--output={tmp_path}/out'),
+    '--format=overlay,label_id',
+  )
+  assert done.returncode == 1, done.stderr
+  assert 'c.png' in done.stderr and 'Traceback' not in done.stderr
+  assert '1 pictures could not be used' in done.stderr
+  written = sorted(p.name for p in (tmp_path / 'out').iterdir())
+  assert written == [
+    *('a_label_id.png', 'a_overlay.png', 'b_label_id.png', 'b_overlay.png'),
+    'classes_legend.png',
+  ]
+  # Prediction and evaluation say the same of a picture.
+  (kept,) = (p for p in evaluated[0][0].pictures if p['id'] == example['id'])
+  pred = np.asarray(Image.open(tmp_path / 'out' / 'a_label_id.png'))
+  table = data.info('synthetic').train_to_label
+  np.testing.assert_array_equal(pred, table[kept['pred']])
+
+
+def test_errors_are_one_paragraph(run, tmp_path):
+  done = launch('evaluate.py', f'--workdir={tmp_path}/nothing')
+  assert done.returncode == 1 and 'Traceback' not in done.stderr
+  assert 'is not the workdir of a run' in done.stderr.replace('\n', ' ')
+  done = launch('evaluate.py', f'--workdir={run}', '--scales=1,x')
+  assert done.returncode == 2 and 'numbers between commas' in done.stderr
+  (tmp_path / 'empty').mkdir()
+  with pytest.raises(RunError, match='no picture'):
+    predict.predict_run(run, [str(tmp_path / 'empty')], tmp_path / 'out')
