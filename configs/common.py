@@ -29,7 +29,7 @@ def base() -> ml_collections.ConfigDict:
         encoder='resnet',
         variant='101',
         output_stride=16,
-        multi_grid=(1, 1, 1),
+        multi_grid=(),  # of the last stage; () is 1 for every unit
         head='aspp',
         atrous_rates=(6, 12, 18),  # at output stride 16
         head_channels=256,

@@ -3,7 +3,7 @@
   python launch/prepare.py --check --dataset=folder --dir=mine
   python launch/train.py --config=configs/folder.py --config.dataset.dir=mine
 
-`mine` holds train/images, train/labels, val/images, val/labels and classes.json.
+`mine` holds train/images, train/labels, val/images, val/labels, classes.json.
 """
 
 from configs import common

@@ -10,6 +10,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 
 from deeplax.data.errors import DataError
+from deeplax.data.workers import WorkerError
 from deeplax.errors import UserError
 
 
@@ -20,7 +21,21 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
   done, 1 the run can't be done or did not succeed, 2 the command line or the
   config is wrong, 130 interrupted.
   """
-  # Our own lines, not every phase that a library goes through.
+  log_to_stderr()
+
+  def guarded(argv):
+    try:
+      return main(argv)
+    except (UserError, DataError, WorkerError) as error:
+      return fail(error, 1)
+    except KeyboardInterrupt:
+      return fail('interrupted.', 130)
+
+  app.run(guarded, flags_parser=_parse)
+
+
+def log_to_stderr() -> None:
+  """Our own lines, not every phase that a library goes through."""
   absl_logging.set_verbosity(absl_logging.ERROR)
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
@@ -28,16 +43,6 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
   log.setLevel(logging.INFO)
   log.propagate = False
   log.handlers = [handler]
-
-  def guarded(argv):
-    try:
-      return main(argv)
-    except (UserError, DataError) as error:
-      return fail(error, 1)
-    except KeyboardInterrupt:
-      return fail('interrupted.', 130)
-
-  app.run(guarded, flags_parser=_parse)
 
 
 def fail(message: object, code: int) -> int:

@@ -26,7 +26,7 @@ from deeplax import (
 )
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
-from deeplax.data import check, memmap, pipeline
+from deeplax.data import check, pipeline, write_memmap
 from deeplax.errors import RunError
 from deeplax.evaluate import Evaluator
 from deeplax.state import TrainState, create_state
@@ -67,7 +67,7 @@ def train_and_evaluate(
   class_weights = load_class_weights(config, info, train_source, workdir)
   if config.input.cache:
     folder = pathlib.Path(config.input.cache) / dataset.train_split
-    train_source = memmap.ensure_memmap(train_source, info, folder)
+    train_source = write_memmap.ensure_memmap(train_source, info, folder)
 
   # ---- Model, optimiser, state.
   mesh = sharding.make_mesh(**config.mesh)

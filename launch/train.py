@@ -29,8 +29,8 @@ def main(argv):
   # Imported here: worker processes import this file again.
   from deeplax.train import train_and_evaluate
 
-  name = cli.config_name(config_flags.get_config_filename(cli.FLAGS['config']))
-  workdir = pathlib.Path(WORKDIR.value or pathlib.Path('runs') / name)
+  name = config_flags.get_config_filename(flags.FLAGS['config'])
+  workdir = pathlib.Path(WORKDIR.value or f'runs/{cli.config_name(name)}')
   scalars = train_and_evaluate(CONFIG.value, workdir)
   print(f'val mIoU {scalars["val/miou"]:.4f}. Everything lies in {workdir}')
 

@@ -1,12 +1,22 @@
-"""Eight CPU devices for the whole suite, set before jax starts."""
+"""Eight CPU devices for the whole suite, set before jax starts.
+
+Compiled programs are kept, since many tests run the same small networks, in
+processes of their own too.
+"""
 
 import os
 import pathlib
+import tempfile
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ['XLA_FLAGS'] = (
   os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
 )
+os.environ.setdefault(
+  'JAX_COMPILATION_CACHE_DIR',
+  str(pathlib.Path(tempfile.gettempdir()) / f'deeplax-xla-{os.getuid()}'),
+)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
 
 import pytest
 

@@ -1,0 +1,308 @@
+"""Whole runs: exact resume after SIGKILL, bad numbers, bad workdirs."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+
+from configs import common
+from deeplax import checkpoint, config, summaries, train, workdir
+from deeplax.errors import ConfigError, RunError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+TIMINGS = {
+  'train/step_time',
+  'train/images_per_second',
+  'train/seconds_per_epoch',
+}
+
+
+def tiny_config(**changes) -> ml_collections.ConfigDict:
+  """Six steps of the smallest network on 32x64 scenes."""
+  result = common.base()
+  common.smoke(result)
+  result.dataset.name = 'synthetic:32x64x12'
+  result.input.train = (
+    'random_scale(0.5, 2.0)|random_crop(32, 64)|random_flip()'
+  )
+  result.input.eval_batch_size = 4
+  result.model.variant = '18'
+  result.model.head_channels = 8
+  result.model.decoder = 'none'
+  result.batch_size = 4
+  result.total_steps = 6
+  result.eval_every = 3
+  result.checkpoint_every = 1
+  with result.unlocked():
+    result.update_from_flattened_dict(changes)
+  return result.lock()
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory) -> pathlib.Path:
+  """The workdir of an unbroken run."""
+  folder = tmp_path_factory.mktemp('finished') / 'run'
+  train.train_and_evaluate(tiny_config(), folder)
+  return folder
+
+
+def rows_without_timings(folder: pathlib.Path) -> list[dict]:
+  return [
+    {k: v for k, v in row.items() if k not in TIMINGS}
+    for row in summaries.read(folder)
+  ]
+
+
+def parameters(folder: pathlib.Path) -> dict:
+  return checkpoint.load_variables(folder, best=False)[0]
+
+
+def assert_same_run(a: pathlib.Path, b: pathlib.Path) -> None:
+  assert rows_without_timings(a) == rows_without_timings(b)
+  jax.tree.map(np.testing.assert_array_equal, parameters(a), parameters(b))
+
+
+def test_what_a_run_writes(finished):
+  rows = summaries.read(finished)
+  last = rows[-1]
+  assert last['step'] == 6
+  assert 0 <= last['val/miou'] <= 1
+  assert 'val/iou/road' in last
+  assert 'val/one_minus_soft_iou' in last
+  training = [row for row in rows if 'train/loss' in row]
+  assert [row['step'] for row in training] == [1, 2, 3, 4, 5, 6]
+  assert {'train/learning_rate', 'train/gradient_norm'} <= training[0].keys()
+  assert training[-1].keys() >= TIMINGS
+  saved = config.load(finished / workdir.CONFIG)
+  assert config.differences(saved, tiny_config()) == []
+  steps, best = checkpoint.steps(finished)
+  assert steps[-1] == 6
+  assert best in (3, 6)
+  assert list(finished.glob('events.out.tfevents.*'))
+
+
+def test_a_finished_run_is_left_as_it_is(finished):
+  before = (finished / summaries.FILE).read_bytes()
+  scalars = train.train_and_evaluate(tiny_config(), finished)
+  assert (finished / summaries.FILE).read_bytes() == before
+  assert scalars['val/miou'] == summaries.read(finished)[-1]['val/miou']
+
+
+RUN = """
+import pathlib, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+if __name__ == '__main__':
+  import test_train
+  from deeplax import cli, train
+  cli.log_to_stderr()
+  train.train_and_evaluate(
+    test_train.tiny_config(**{changes!r}), pathlib.Path({folder!r})
+  )
+"""
+
+
+def start(tmp_path, folder, **changes):
+  """A training process as a user's: own interpreter, own main module."""
+  script = tmp_path / 'run.py'
+  script.write_text(
+    RUN.format(
+      root=str(ROOT),
+      tests=str(ROOT / 'tests'),
+      folder=str(folder),
+      changes=changes,
+    )
+  )
+  return subprocess.Popen(
+    [sys.executable, str(script)],
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def children(pid: int) -> set[int]:
+  """Processes below `pid`, from /proc."""
+  found = set()
+  for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
+    try:
+      fields = path.read_text().rsplit(')', 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+      continue  # it ended while we looked
+    if int(fields[1]) == pid and fields[0] != 'Z':
+      child = int(path.parent.name)
+      found |= {child} | children(child)
+  return found
+
+
+def alive(pid: int) -> bool:
+  try:
+    state = pathlib.Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1]
+  except FileNotFoundError:
+    return False
+  return state.split()[0] != 'Z'
+
+
+@pytest.mark.skipif(not pathlib.Path('/proc').is_dir(), reason='needs /proc')
+def test_killed_twice_it_ends_bit_identical_and_leaves_no_worker(
+  finished, tmp_path
+):
+  folder = tmp_path / 'run'
+  changes = {'input.workers': 2}
+  for after in (1, 4):
+    process = start(tmp_path, folder, **changes)
+    workers = set()
+    while process.poll() is None:
+      workers |= children(process.pid)
+      done = [
+        int(p.name)
+        for p in folder.glob('checkpoints/[0-9]*')
+        if p.name.isdigit()
+      ]
+      if done and max(done) >= after:
+        break
+      time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(workers) >= 2
+    deadline = time.monotonic() + 10
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+      time.sleep(0.1)
+    assert not [pid for pid in workers if alive(pid)]
+  process = start(tmp_path, folder, **changes)
+  _, errors = process.communicate(timeout=300)
+  assert process.returncode == 0, errors
+  assert_same_run(finished, folder)
+
+
+def test_another_config_is_not_mixed_in(finished):
+  with pytest.raises(RunError, match=r'batch_size: 4 -> 2'):
+    train.train_and_evaluate(tiny_config(batch_size=2), finished)
+  with pytest.raises(RunError, match=r'schedule.peak'):
+    train.train_and_evaluate(tiny_config(**{'schedule.peak': 0.5}), finished)
+
+
+def test_workers_and_logging_may_change(finished):
+  changes = {'input.workers': 1, 'log_every': 5}
+  train.train_and_evaluate(tiny_config(**changes), finished)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good(tmp_path):
+  config_ = tiny_config(
+    **{
+      'schedule.name': 'step',
+      'schedule.boundaries': (0.5,),
+      'schedule.factor': 1e30,
+    }
+  )
+  with pytest.raises(RunError, match=r'at step \d .*checkpoint of step \d'):
+    train.train_and_evaluate(config_, tmp_path)
+  steps, _ = checkpoint.steps(tmp_path)
+  assert 3 <= steps[-1] < 6
+  finite = jax.tree.map(
+    lambda x: np.isfinite(x).all(), parameters(tmp_path)['params']
+  )
+  assert all(jax.tree.leaves(finite))
+  for line in (tmp_path / summaries.FILE).read_text().splitlines():
+    assert 'NaN' not in line
+    json.loads(line)
+
+
+def test_unwritable_workdir(tmp_path):
+  blocked = tmp_path / 'file'
+  blocked.write_text('in the way')
+  with pytest.raises(RunError, match='can not be written'):
+    train.train_and_evaluate(tiny_config(), blocked / 'run')
+
+
+def test_init_from_takes_what_fits(finished, tmp_path, caplog):
+  wider = tiny_config(
+    **{
+      'model.head_channels': 16,
+      'init_from': str(finished),
+      'total_steps': 1,
+    }
+  )
+  workdir.log.propagate = True
+  with caplog.at_level('INFO', 'deeplax'):
+    train.train_and_evaluate(wider, tmp_path / 'wider')
+  assert 'other shape, kept fresh: params/head' in caplog.text
+  strict = tiny_config(
+    **{
+      'model.head_channels': 16,
+      'init_from': f'{finished}@latest',
+      'init_strict': True,
+    }
+  )
+  with pytest.raises(RunError, match='init_strict'):
+    train.train_and_evaluate(strict, tmp_path / 'strict')
+
+
+def test_init_from_gives_the_other_runs_weights(finished):
+  target = jax.tree.map(np.zeros_like, parameters(finished))
+  loaded = workdir.load_initial(f'{finished}@6', target, strict=True)
+  jax.tree.map(np.testing.assert_array_equal, loaded, parameters(finished))
+  with pytest.raises(RunError, match='what follows @'):
+    workdir.load_initial(f'{finished}@newest', target, strict=True)
+  with pytest.raises(RunError, match='no checkpoint 99'):
+    workdir.load_initial(f'{finished}@99', target, strict=True)
+  with pytest.raises(RunError, match='does not fit'):
+    workdir.load_initial(str(finished), {'params': {}}, strict=False)
+
+
+def test_given_class_weights_must_be_one_a_class(tmp_path):
+  weights = tiny_config(**{'loss.class_weights': (1.0, 2.0)})
+  with pytest.raises(ConfigError, match='2 numbers, expected 19'):
+    train.train_and_evaluate(weights, tmp_path)
+
+
+def test_class_weights_from_the_data(tmp_path):
+  from deeplax import data
+  from deeplax.data import check
+
+  config_ = tiny_config(
+    **{'loss.class_weights_from_data': True, 'loss.void_class': True}
+  )
+  info = data.info('synthetic:32x64x12')
+  source = data.source('synthetic:32x64x12', 'train')
+  weights = train.load_class_weights(config_, info, source, tmp_path)
+  counts = check.class_pixel_counts(source)[[*range(19), 255]]
+  shares = counts / counts.sum()
+  np.testing.assert_allclose(weights, 1 / np.log(1.02 + shares), rtol=1e-6)
+
+
+def test_without_tensorflow_a_run_goes_on(tmp_path):
+  code = (
+    'import importlib.util as u; real = u.find_spec\n'
+    'u.find_spec = lambda n, *a: None if n == "tensorflow" else real(n, *a)\n'
+    'import sys; sys.modules["tensorflow"] = None\n'
+  )
+  folder = tmp_path / 'run'
+  script = tmp_path / 'lean.py'
+  script.write_text(
+    code
+    + RUN.format(
+      root=str(ROOT),
+      tests=str(ROOT / 'tests'),
+      folder=str(folder),
+      changes={'total_steps': 1},
+    )
+  )
+  done = subprocess.run(
+    [sys.executable, str(script)],
+    capture_output=True,
+    text=True,
+    check=False,
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'TensorBoard files are not written' in done.stderr
+  assert not list(folder.glob('events*'))
+  assert summaries.read(folder)[-1]['val/miou'] >= 0
