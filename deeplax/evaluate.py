@@ -48,8 +48,9 @@ class Evaluator:
       from the confusion matrix of the whole split; see `deeplax.metrics`.
     `val/one_minus_soft_iou`: 1 - mean of `metrics.soft_iou` over pictures; the
       lower the better. With `void_class` this is what the DeepLab course
-      project printed as "mIOU", void and all; without, it runs over the classes
-      and labelled pixels there are, and compares with no published figure.
+      project printed as "mIOU", void and all (there at the size that the
+      network saw, here at the label's); without, it runs over the classes and
+      labelled pixels there are, and compares with no published figure.
     `val/miiou`, `val/iiou/<class>`, `val/category_miiou`,
     `val/category_iiou/<category>`: where the source gives `'instance'`.
 

@@ -153,12 +153,13 @@ def open_source(
   name: str, split: str, folder: str, info: DatasetInfo
 ) -> data.Source:
   """The pictures of a split, with instance ids where there are any."""
+  source = data.source(name, split, folder)  # whatever is missing shows here
   if info.instance_classes:
     try:
       return data.source(name, split, folder, extras=('instance',))
     except data.DataError as error:
       log.info('No iIoU, the data has no instance ids: %s', error)
-  return data.source(name, split, folder)
+  return source
 
 
 class First:
