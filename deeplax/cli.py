@@ -97,11 +97,25 @@ def config_name(path_and_argument: str) -> str:
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:
   try:
-    return flags.FLAGS(list(argv))
+    rest = flags.FLAGS(list(argv))
+    if 'config' in flags.FLAGS and flags.FLAGS['config'].value is not None:
+      flags.FLAGS['config'].value.to_dict()  # a missing file shows only now
+    return rest
   except flags.Error as error:
-    sys.exit(fail(f'{error} (--help lists the flags)', 2))
+    sys.exit(fail(_last_words(str(error)), 2))
+  except OSError as error:
+    sys.exit(fail(f'--config: {error}', 2))
   # A config file is code: whatever it raises comes out of the flag parser.
-  except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-    message = error.args[0] if error.args else repr(error)
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
+    message = str(error.args[0]).strip('"') if error.args else repr(error)
     hint = 'Every key stands in configs/common.py.'
     sys.exit(fail(f'--config: {message} {hint}', 2))
+
+
+def _last_words(message: str) -> str:
+  """A flag's error; of a traceback inside it, the place and the reason."""
+  lines = [line.strip() for line in message.strip().splitlines()]
+  if 'Traceback' not in message:
+    return f'{message} (--help lists the flags)'
+  places = [line for line in lines if line.startswith('File ')]
+  return f'{lines[0]} {lines[-1]} ({places[-1]})'

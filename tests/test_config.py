@@ -1,0 +1,124 @@
+"""A bad config dies early, with the key, the value found and what to do."""
+
+import pathlib
+
+import pytest
+
+from configs import common
+from deeplax import config as config_lib
+from deeplax.errors import ConfigError, RunError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def make(**changes):
+  result = common.base()
+  result.total_steps = 10
+  with result.unlocked():
+    result.update_from_flattened_dict(changes)
+  return result.lock()
+
+
+BAD = {
+  'crop not larger than the stride': (
+    {'input.train': 'random_crop(16, 16)'},
+    r'16x16.*larger than.*output_stride \(=16\)',
+  ),
+  'no crop': ({'input.train': 'random_flip()'}, 'one size'),
+  'unknown op': ({'input.train': 'random_crup(64, 64)'}, 'random_crup'),
+  'bad eval op': ({'input.eval': 'pad_to_multiple(0)'}, 'pad_to_multiple'),
+  'multi-grid': ({'model.multi_grid': (1, 2)}, 'multi_grid'),
+  'output stride': ({'model.output_stride': 7}, '7'),
+  'rates': ({'model.atrous_rates': (6, 12)}, 'atrous_rates'),
+  'encoder': ({'model.encoder': 'resnest'}, 'resnest'),
+  'variant': ({'model.variant': '17'}, '17'),
+  'devices': ({'batch_size': 12}, r'batch_size \(=12\).*8 devices.*8 and 16'),
+  'accumulate': ({'optimizer.accumulate': 2}, 'so by 16'),
+  'mesh': ({'mesh.spatial': 3}, r'mesh.spatial \(=3\)'),
+  'rows': (
+    {'mesh.spatial': 2, 'batch_size': 8, 'input.train': 'random_crop(65, 64)'},
+    'height of the crop',
+  ),
+  'no steps': ({'total_steps': 0}, 'total_steps'),
+  'negative epochs': ({'total_epochs': -1.0}, 'total_epochs'),
+  'warm-up': (
+    {'schedule.warmup_steps': 10},
+    r'warmup_steps \(=10\)',
+  ),
+  'schedule': ({'schedule.name': 'polly'}, 'polly'),
+  'optimizer': ({'optimizer.name': 'lion'}, 'lion'),
+  'decay mask': ({'optimizer.decay_mask': 'none'}, 'decay_mask'),
+  'ema': ({'optimizer.ema_decay': 1.5}, 'ema_decay'),
+  'hard pixels': ({'loss.hard_pixels': 0.0}, 'hard_pixels'),
+  'smoothing': ({'loss.label_smoothing': 1.0}, 'label_smoothing'),
+  'two weights': (
+    {'loss.class_weights': (1.0,), 'loss.class_weights_from_data': True},
+    'choose one',
+  ),
+  'loss': ({'loss.name': 'hinge'}, 'hinge'),
+  'policy': ({'dataset.on_error': 'ignore'}, 'on_error'),
+  'batch': ({'batch_size': 0}, 'batch_size'),
+  'workers': ({'input.workers': -1}, 'workers'),
+  'dtype': ({'model.dtype': 'float16'}, 'float16'),
+  'float64': ({'model.dtype': 'float64'}, 'JAX_ENABLE_X64'),
+}
+
+
+@pytest.mark.parametrize('changes, message', BAD.values(), ids=BAD.keys())
+def test_bad_configs(changes, message):
+  with pytest.raises(ConfigError, match=message) as error:
+    config_lib.validate(make(**changes))
+    config_lib.resolve(make(**changes), 100)
+  assert '\n\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  'path', sorted((ROOT / 'configs').glob('*.py')), ids=lambda p: p.stem
+)
+def test_every_config_is_valid_and_locked(path):
+  if path.stem in ('common', 'course', '__init__'):
+    pytest.skip('a piece of recipes, not a config')
+  namespace = {}
+  exec(compile(path.read_text(), path, 'exec'), namespace)
+  for argument in ('', 'smoke'):
+    config = namespace['get_config'](argument)
+    assert config.is_locked
+    if not argument:
+      with config.unlocked():
+        config.batch_size = 8 * config.batch_size  # for the suite's devices
+    config_lib.validate(config)
+  with pytest.raises(ValueError, match='no variant'):
+    namespace['get_config']('smok')
+  assert 'configs/' in namespace['__doc__']
+
+
+def test_epochs_become_steps():
+  config = config_lib.resolve(make(total_steps=None, total_epochs=2.0), 100)
+  assert config.total_steps == 25
+  assert config_lib.resolve(config, 999).total_steps == 25
+
+
+def test_total_steps_override_epochs():
+  config = make(total_epochs=2.0)
+  assert config_lib.resolve(config, 100).total_steps == 10
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path):
+  config = make(**{'model.multi_grid': (1, 2, 4)})
+  config_lib.save(config, tmp_path / 'config.json')
+  loaded = config_lib.load(tmp_path / 'config.json')
+  assert loaded.to_dict() == config.to_dict()
+  assert config_lib.differences(loaded, config) == []
+
+
+def test_differences_leave_out_what_may_change():
+  changed = make(**{'input.workers': 7, 'batch_size': 16, 'log_every': 3})
+  assert config_lib.differences(make(), changed) == ['batch_size: 8 -> 16']
+
+
+def test_not_a_workdir(tmp_path):
+  with pytest.raises(RunError, match='not the workdir of a run'):
+    config_lib.load(tmp_path / 'config.json')
+  (tmp_path / 'config.json').write_text('{"a":')
+  with pytest.raises(RunError, match='not JSON'):
+    config_lib.load(tmp_path / 'config.json')
