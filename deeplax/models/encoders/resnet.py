@@ -14,10 +14,9 @@ A variant is a depth, `'18'`, `'34'`, `'50'`, `'101'` or `'152'`, and a style:
 Atrous rates follow where the stride lives (`models/atrous.py`), so every
 style but `_course` gives the same features at every output stride. At 16 the
 last stage has rates (1, 2, 2) in PyTorch's style, whose first 3x3 stands
-before the stride it lost, and (2, 2, 2) in the others. `_course` has (2, 2,
-2) on PyTorch's strides, as in github.com/fregu856/deeplabv3: its features
-change with the output stride, and weights belong to the one they were
-trained at.
+before the stride it lost, and (2, 2, 2) in the others. `_course` has those on
+PyTorch's strides, as github.com/fregu856/deeplabv3: its features change with
+the output stride, and weights belong to the one they were trained at.
 
 `multi_grid` multiplies the rates of the last stage, unit by unit: (1, 2, 4)
 gives (2, 4, 8) at output stride 16 and (4, 8, 16) at 8 in slim's, beta's and
@@ -43,7 +42,7 @@ class Variant:
   Attributes:
     bottleneck: Units of 1x1, 3x3, 1x1 instead of 3x3, 3x3.
     units: Number of units in each of the four stages.
-    style: Name of the style, '' for PyTorch's.
+    style: '' for PyTorch's.
   """
 
   bottleneck: bool
@@ -96,8 +95,7 @@ class UnitPlan:
   """Stride and rates of one unit.
 
   Attributes:
-    stride: Taken by convolution number `strided`, counted from 1.
-    strided: See `stride`.
+    stride, strided: Taken by convolution number `strided`, counted from 1.
     rate_in: Rate of the convolutions up to and including the strided one.
     rate: Rate of those behind it.
   """
@@ -212,8 +210,8 @@ class Stage(nn.Module):
     def run(unit, x):
       return unit(x, train=train)
 
-    # Over a function of the unit, so that parameters keep their paths.
-    run = nn.remat(run) if self.remat else run
+    if self.remat:  # over a function of the unit: parameters keep their paths
+      run = nn.remat(run)
     unit_type = BottleneckUnit if self.bottleneck else BasicUnit
     branches = []
     for i, plan in enumerate(self.plans):
@@ -247,11 +245,8 @@ class ResNet(nn.Module):
     variant = VARIANTS[self.variant]
     strides = (2, 2, 2, 1) if variant.late else (1, 2, 2, 2)
     stages = atrous.plan((2, 2, *strides), self.output_stride)[2:]
-    grid = atrous.unit_multipliers(self.multi_grid, variant.units[-1])
-    if variant.bottleneck:
-      strided = 1 if variant.style == 'caffe' else 2
-    else:
-      strided = 2 if variant.late else 1
+    second = variant.late or (variant.bottleneck and variant.style != 'caffe')
+    strided = 2 if second else 1
     plans = []
     for stage, units in zip(stages, variant.units):
       rate_in = stage.rate if variant.style == 'course' else stage.rate_in
@@ -268,9 +263,10 @@ class ResNet(nn.Module):
           for i in range(units)
         )
       )
+    multipliers = atrous.unit_multipliers(self.multi_grid, variant.units[-1])
     plans[-1] = tuple(
       dataclasses.replace(p, rate_in=p.rate_in * m, rate=p.rate * m)
-      for p, m in zip(plans[-1], grid)
+      for p, m in zip(plans[-1], multipliers)
     )
     return tuple(plans)
 
@@ -280,10 +276,10 @@ class ResNet(nn.Module):
 
     Returns:
       `stage1`, the root before its max pool, at stride 2; `stage2` to
-      `stage5`, the four stages of units; `low_level`, at stride 4, for
-      decoders: `stage2`, or in slim's and beta's style, where that is already
-      at stride 8, the residual branch of its last but one unit before the
-      sum, as in TF DeepLab (`block1/unit_2/.../conv3`).
+      `stage5`, the stages of units; `low_level`, at stride 4, for decoders:
+      `stage2`, or in slim's and beta's style, where that has stride 8, the
+      last but one unit's residual branch before the sum, as in TF DeepLab
+      (`block1/unit_2/.../conv3`).
     """
     variant = VARIANTS[self.variant]
     x = Root(ROOTS.get(variant.style, (64,)), self.style, name='stage1')(
