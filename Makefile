@@ -28,8 +28,8 @@ $(VENV)/installed-test: requirements-test.txt $(VENV)/installed
 demo: $(VENV)/installed ## trains, evaluates and predicts on synthetic streets, no data needed
 	$(BIN)/python launch/train.py --config=configs/demo.py --workdir=runs/demo
 	$(BIN)/python launch/evaluate.py --workdir=runs/demo
-	$(BIN)/python launch/prepare.py --dataset=synthetic:128x256x8 --splits=val --to=cityscapes --output=runs/demo/scenes
-	$(BIN)/python launch/predict.py --workdir=runs/demo --input=runs/demo/scenes/leftImg8bit/val --output=runs/demo/predictions --format=overlay,color
+	$(BIN)/python launch/prepare.py --dataset=synthetic:128x256x8x8 --splits=val --to=cityscapes --output=runs/demo/scenes
+	$(BIN)/python launch/predict.py --workdir=runs/demo --input=runs/demo/scenes/leftImg8bit/val/synthetic --output=runs/demo/predictions --format=overlay,color
 	@echo
 	@echo "Pictures: runs/demo/predictions   figures: runs/demo/metrics.jsonl, runs/demo/evaluation"
 	@echo "Curves:   make tensorboard"

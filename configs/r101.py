@@ -39,4 +39,5 @@ def get_config(argument: str = ''):
 def output_stride_16(config):
   """mmsegmentation's D16-MG124: 79.90 reported, half the work of stride 8."""
   config.model.output_stride = 16
-  config.model.multi_grid = (1, 2, 4)
+  # Times the rates (1, 2, 2) of this stride: 1, 2, 4, as theirs.
+  config.model.multi_grid = (1, 1, 2)

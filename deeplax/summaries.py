@@ -8,6 +8,7 @@ import importlib.util
 import json
 import logging
 import math
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -133,6 +134,8 @@ def _tensorboard_writer(workdir):
       FILE,
     )
     return None
+  # TensorFlow greets at import; only its errors matter here.
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   from clu import metric_writers  # imports tensorflow, seconds
 
   return metric_writers.AsyncWriter(

@@ -310,7 +310,9 @@ def load_class_weights(
   if config.loss.class_weights_from_data:
     path = workdir / 'class_weights.json'
     if not path.exists():
-      counts = check.class_pixel_counts(source, progress=True)
+      counts = check.class_pixel_counts(
+        source, progress=sys.stderr.isatty()
+      )
       classes = [*range(info.num_classes)]
       if config.loss.void_class:
         classes.append(info.ignore_label)
