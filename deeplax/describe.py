@@ -16,8 +16,8 @@ from deeplax import data, models, sharding
 from deeplax.data import ops
 from deeplax.errors import ConfigError
 from deeplax.models.table import Row, layer_table
+from deeplax.recipe import make_step
 from deeplax.state import create_state
-from deeplax.train import make_step
 
 
 def describe(
@@ -120,7 +120,7 @@ def train_step_memory(
   config.total_steps = config.schedule.warmup_steps + 1_000
   mesh = sharding.make_mesh(**config.mesh)
   weights = np.ones(config_lib.num_outputs(config, info), np.float32)
-  step, tx, _ = make_step(config, info, model, mesh, weights)
+  step, tx = make_step(config, info, model, mesh, weights)
   variables = models.abstract_variables(model)
   state = jax.eval_shape(
     lambda v: create_state(v, tx, ema=config.optimizer.ema_decay is not None),

@@ -10,14 +10,13 @@ from typing import Any
 
 import jax
 import ml_collections
-import numpy as np
 
 from deeplax import config as config_lib
 from deeplax import (
   data,
   inference,
-  losses,
   models,
+  recipe,
   sharding,
   summaries,
   visualize,
@@ -86,6 +85,7 @@ def evaluate_run(
       raise RunError(f'max_pictures (={max_pictures}) must be 1 or more.')
     source = First(source, max_pictures)
 
+  weights = recipe.saved_class_weights(config, workdir)
   evaluations = []
   for stride, model in nets.items():
     evaluator = Evaluator(
@@ -99,7 +99,7 @@ def evaluate_run(
       or config.batch_size,
       ops=config.input.eval,
       workers=config.input.workers if workers is None else workers,
-      loss_fn=make_loss(config, workdir),
+      loss_fn=recipe.eval_loss(config, weights),
       scales=scales,
       flip=flip,
       align_corners=config.model.align_corners,
@@ -175,24 +175,6 @@ class First:
     if not 0 <= index < self._count:
       raise IndexError(index)
     return self._source[index]
-
-
-def make_loss(config: ml_collections.ConfigDict, workdir: pathlib.Path):
-  """The run's loss as its own evaluations take it: no mining, no smoothing."""
-  weights = config.loss.class_weights
-  if config.loss.class_weights_from_data:
-    weights = config_lib.load_json(workdir / 'class_weights.json')
-  weights = np.asarray(weights, np.float32) if len(weights) else None
-
-  def loss_fn(logits, labels):
-    return losses.cross_entropy(
-      logits,
-      labels,
-      class_weights=weights,
-      normalize_by=config.loss.normalize_by,
-    )
-
-  return loss_fn
 
 
 def describe(options: dict[str, Any]) -> str:

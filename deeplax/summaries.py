@@ -48,6 +48,12 @@ def read(workdir: pathlib.Path) -> list[dict[str, float]]:
   return [json.loads(line) for line in lines]
 
 
+def last_with(workdir: pathlib.Path, name: str) -> dict[str, float]:
+  """The last row of metrics.jsonl that has `name`, e.g. `'val/miou'`."""
+  rows = [row for row in read(workdir) if name in row]
+  return {k: v for k, v in rows[-1].items() if k != 'step'} if rows else {}
+
+
 class Summaries:
   """Writes scalars, pictures and texts of one process of a run.
 

@@ -103,6 +103,7 @@ def test_memory_counts_the_state_exactly():
   config = one_device(demo.get_config())
   info = data.info(config.dataset.name, config.dataset.dir)
   config.batch_size = 2
+  config.optimizer.name = 'adamw'
   config.model.decoder = 'none'
   model = models.build(19, **config.model.to_dict())
   found = describe.train_step_memory(config, info, model, (32, 64))
@@ -111,8 +112,8 @@ def test_memory_counts_the_state_exactly():
     name: sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
     for name, tree in variables.items()
   }
-  # float32: parameters and momentum, statistics; and a few counters.
-  state = 4 * (2 * count['params'] + count['batch_stats'])
+  # float32: parameters, two moments of Adam, statistics; a few counters.
+  state = 4 * (3 * count['params'] + count['batch_stats'])
   assert state < found['state'] < state + 100
   assert found['batch'] == pytest.approx(2 * (4 * 32 * 64 + 1), abs=64)
   assert found['temporary'] > 4 * count['params']  # the gradients

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from configs import common
-from deeplax import checkpoint, config, summaries, train, workdir
+from deeplax import checkpoint, config, recipe, summaries, train, workdir
 from deeplax.errors import ConfigError, RunError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -272,7 +272,7 @@ def test_class_weights_from_the_data(tmp_path):
   )
   info = data.info('synthetic:32x64x12')
   source = data.source('synthetic:32x64x12', 'train')
-  weights = train.load_class_weights(config_, info, source, tmp_path)
+  weights = recipe.class_weights(config_, info, source, tmp_path)
   counts = check.class_pixel_counts(source)[[*range(19), 255]]
   shares = counts / counts.sum()
   np.testing.assert_allclose(weights, 1 / np.log(1.02 + shares), rtol=1e-6)

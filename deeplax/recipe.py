@@ -1,0 +1,152 @@
+"""From a config to its parts: the train step, the losses, the class weights."""
+
+import functools
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from deeplax import checkpoint, losses, optimizers, sharding, steps
+from deeplax import config as config_lib
+from deeplax.data import Source, check
+from deeplax.data.info import DatasetInfo
+from deeplax.errors import ConfigError
+from deeplax.evaluate import Evaluator
+
+CLASS_WEIGHTS = 'class_weights.json'
+
+
+def class_weights(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  source: Source,
+  workdir: pathlib.Path,
+) -> np.ndarray | None:
+  """Class weights, given or counted in the data: float32[K], None for all 1.
+
+  Counting reads every label, so it is done once a run and kept in the workdir.
+
+  Raises:
+    ConfigError: If given weights are not one for each class.
+  """
+  path = workdir / CLASS_WEIGHTS
+  if config.loss.class_weights_from_data and not path.exists():
+    counts = check.class_pixel_counts(
+      source,
+      on_error=config.dataset.on_error,
+      progress=sys.stderr.isatty(),
+    )
+    classes = [*range(info.num_classes)]
+    if config.loss.void_class:
+      classes.append(info.ignore_label)
+    weights = losses.class_weights(counts[classes])
+    checkpoint.write_json(path, weights.tolist())
+  weights = saved_class_weights(config, workdir)
+  outputs = config_lib.num_outputs(config, info)
+  if weights is not None and len(weights) != outputs:
+    raise ConfigError(
+      f'loss.class_weights has {len(weights)} numbers, expected {outputs}: one '
+      f'for each of {", ".join(info.class_names)}'
+      + (' and void.' if config.loss.void_class else '.')
+    )
+  return weights
+
+
+def saved_class_weights(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> np.ndarray | None:
+  """The class weights of a run that was started: float32[K] or None."""
+  weights = config.loss.class_weights
+  if config.loss.class_weights_from_data:
+    weights = config_lib.load_json(workdir / CLASS_WEIGHTS)
+  return np.asarray(weights, np.float32) if len(weights) else None
+
+
+def make_step(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  model: Any,
+  mesh: jax.sharding.Mesh,
+  weights: np.ndarray | None,
+) -> tuple[Callable, Any]:
+  """The train step of a resolved config, and its optimiser."""
+  schedule = optimizers.make_schedule(
+    **config.schedule.to_dict(), total_steps=config.total_steps
+  )
+  tx = optimizers.make_optimizer(
+    schedule, **config_lib.optimizer_options(config)
+  )
+  loss = config.loss
+
+  def loss_fn(logits, labels, step):
+    fraction = 1.0
+    if loss.hard_pixels < 1:
+      fraction = losses.hard_pixel_fraction(
+        step, hard_pixels=loss.hard_pixels, ramp=loss.hard_pixels_ramp
+      )
+    return losses.cross_entropy(
+      logits,
+      labels,
+      class_weights=weights,
+      label_smoothing=loss.label_smoothing,
+      hard_pixels=fraction,
+      normalize_by=loss.normalize_by,
+    )
+
+  train_step = steps.make_train_step(
+    model,
+    tx,
+    mesh=mesh,
+    loss_fn=loss_fn,
+    schedule=schedule,
+    seed=config.seed,
+    auxiliary_weight=loss.auxiliary_weight,
+    void_id=info.num_classes if loss.void_class else None,
+    align_corners=config.model.align_corners,
+    accumulate=config.optimizer.accumulate,
+    ema_decay=config.optimizer.ema_decay,
+  )
+  return train_step, tx
+
+
+def eval_loss(
+  config: ml_collections.ConfigDict, weights: np.ndarray | None
+) -> Callable:
+  """The loss that evaluations report: without mining and smoothing."""
+  return functools.partial(
+    losses.cross_entropy,
+    class_weights=weights,
+    normalize_by=config.loss.normalize_by,
+  )
+
+
+def make_evaluator(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  model: Any,
+  source: Source,
+  weights: np.ndarray | None,
+) -> Evaluator:
+  """The evaluation between steps, as the config says."""
+  if jax.process_count() > 1:
+    # Each process evaluates its own pictures on its own devices.
+    mesh = sharding.make_mesh(devices=jax.local_devices())
+  else:
+    mesh = sharding.make_mesh(**config.mesh)
+  return Evaluator(
+    model,
+    source,
+    info,
+    mesh=mesh,
+    batch_size=config.input.eval_batch_size or config.batch_size,
+    ops=config.input.eval,
+    workers=config.input.workers,
+    loss_fn=eval_loss(config, weights),
+    align_corners=config.model.align_corners,
+    void_class=config.loss.void_class,
+    on_error=config.dataset.on_error,
+  )
