@@ -127,6 +127,7 @@ def smoke(config: ml_collections.ConfigDict) -> None:
   config.input.train = 'random_scale(0.5, 2.0)|random_crop(64, 128)'
   config.input.eval = ''
   config.input.workers = 0
+  config.input.cache = ''
   config.batch_size = 2
   config.input.eval_batch_size = 2
   config.total_steps = 2

@@ -3,7 +3,7 @@
   python launch/train.py --config=configs/demo.py
 
 A small decoder and small pictures, so that two CPU cores are enough. The scenes
-are drawn as they are read; classes that cover few pixels weigh more.
+are drawn once, into runs/cache; classes that cover few pixels weigh more.
 """
 
 from configs import common
@@ -16,6 +16,7 @@ def get_config(argument: str = ''):
     'random_scale(0.75, 1.5)|random_crop(64, 128)|random_flip()'
   )
   config.input.workers = 1
+  config.input.cache = 'runs/cache/synthetic_96x192'
   config.input.eval_batch_size = 10
   config.model.variant = '18'
   config.model.head_channels = 64

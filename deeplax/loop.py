@@ -10,6 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from deeplax import sharding, summaries, visualize
 from deeplax.checkpoint import Checkpointer
@@ -64,9 +65,7 @@ class Loop:
     Raises:
       RunError: If the loss or the gradient is not finite.
     """
-    config = self.config
-    total = config.total_steps
-    scalars = {}
+    total = self.config.total_steps
     bar = tqdm.tqdm(
       total=total,
       initial=first_step,
@@ -74,6 +73,16 @@ class Loop:
       dynamic_ncols=True,
       disable=not sys.stderr.isatty(),
     )
+    with bar, logging_redirect_tqdm([log]):
+      scalars = self.steps(state, first_step, train_step, batches, mesh, bar)
+    self.checkpointer.wait()
+    return scalars
+
+  def steps(self, state, first_step, train_step, batches, mesh, bar):
+    """The steps themselves, each followed by what is due after it."""
+    config = self.config
+    total = config.total_steps
+    scalars = {}
     clock = _Clock()
     previous = None
     batch = _put(next(batches), mesh)
@@ -102,8 +111,6 @@ class Loop:
           scalars = self.evaluate(step, state)
         self.checkpointer.save(state, step, scalars if evaluating else None)
         clock.resume()
-    bar.close()
-    self.checkpointer.wait()
     return scalars
 
   def check(self, step: int, metrics: dict[str, jax.Array]) -> dict[str, float]:

@@ -25,16 +25,18 @@ def class_weights(
   info: DatasetInfo,
   source: Source,
   workdir: pathlib.Path,
+  *,
+  count: bool,
 ) -> np.ndarray | None:
   """Class weights, given or counted in the data: float32[K], None for all 1.
 
-  Counting reads every label, so it is done once a run and kept in the workdir.
+  Counting reads every label, so it is done once a run (`count`, when it
+  starts) and kept in the workdir.
 
   Raises:
     ConfigError: If given weights are not one for each class.
   """
-  path = workdir / CLASS_WEIGHTS
-  if config.loss.class_weights_from_data and not path.exists():
+  if config.loss.class_weights_from_data and count:
     counts = check.class_pixel_counts(
       source,
       on_error=config.dataset.on_error,
@@ -44,7 +46,7 @@ def class_weights(
     if config.loss.void_class:
       classes.append(info.ignore_label)
     weights = losses.class_weights(counts[classes])
-    checkpoint.write_json(path, weights.tolist())
+    checkpoint.write_json(workdir / CLASS_WEIGHTS, weights.tolist())
   weights = saved_class_weights(config, workdir)
   outputs = config_lib.num_outputs(config, info)
   if weights is not None and len(weights) != outputs:

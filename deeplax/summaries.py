@@ -142,6 +142,7 @@ def _tensorboard_writer(workdir):
     return None
   # TensorFlow greets at import; only its errors matter here.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
   from clu import metric_writers  # imports tensorflow, seconds
 
   return metric_writers.AsyncWriter(

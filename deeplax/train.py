@@ -44,12 +44,15 @@ def train_and_evaluate(
   eval_source = data.source(dataset.name, dataset.eval_split, dataset.dir)
   config = config_lib.resolve(config, len(train_source))
   workdir_lib.prepare(workdir, config, info)
-  if not workdir_lib.has_checkpoint(workdir):
+  fresh = not workdir_lib.has_checkpoint(workdir)
+  if fresh:
     examine_labels(config)
-  class_weights = recipe.class_weights(config, info, train_source, workdir)
   if config.input.cache:
     folder = pathlib.Path(config.input.cache) / dataset.train_split
     train_source = write_memmap.ensure_memmap(train_source, info, folder)
+  class_weights = recipe.class_weights(
+    config, info, train_source, workdir, count=fresh
+  )
 
   # ---- Model, optimiser, state.
   mesh = sharding.make_mesh(**config.mesh)
@@ -62,6 +65,7 @@ def train_and_evaluate(
   first_step = checkpointer.latest_step() or 0
   if first_step >= config.total_steps:
     log.info('The run in %s is complete: %d steps.', workdir, first_step)
+    checkpointer.close()
     return summaries.last_with(workdir, checkpoint.BEST_METRIC)
   if config.init_from and not first_step:
     variables = workdir_lib.load_initial(

@@ -272,10 +272,12 @@ def test_class_weights_from_the_data(tmp_path):
   )
   info = data.info('synthetic:32x64x12')
   source = data.source('synthetic:32x64x12', 'train')
-  weights = recipe.class_weights(config_, info, source, tmp_path)
+  weights = recipe.class_weights(config_, info, source, tmp_path, count=True)
   counts = check.class_pixel_counts(source)[[*range(19), 255]]
   shares = counts / counts.sum()
   np.testing.assert_allclose(weights, 1 / np.log(1.02 + shares), rtol=1e-6)
+  again = recipe.class_weights(config_, info, source, tmp_path, count=False)
+  np.testing.assert_array_equal(again, weights)
 
 
 def test_without_tensorflow_a_run_goes_on(tmp_path):
