@@ -1,9 +1,13 @@
 """What the commands in launch/ share: flags in, one-paragraph errors out."""
 
+import errno
 import logging
+import os
 import pathlib
+import re
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Sequence
 
 from absl import app, flags
@@ -11,27 +15,66 @@ from absl import logging as absl_logging
 
 from deeplax.data.errors import DataError
 from deeplax.data.workers import WorkerError
-from deeplax.errors import UserError
+from deeplax.errors import ConfigError, UserError
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> None:
+def run(
+  main: Callable[[Sequence[str]], int | None], *, positional: bool = False
+) -> None:
   """`absl.app.run` that ends in a clear line instead of a traceback.
 
   Errors that a user can mend go to stderr as one paragraph. Exit codes: 0
   done, 1 the run can't be done or did not succeed, 2 the command line or the
   config is wrong, 130 interrupted.
+
+  Args:
+    main: Takes the words of the command line that are no flags, after the name
+      of the command; returns an exit code, None for 0.
+    positional: Whether there may be such words.
   """
   log_to_stderr()
 
   def guarded(argv):
+    if argv[1:] and not positional:
+      return fail(f'{" ".join(argv[1:])}: flags only (--help lists them).', 2)
     try:
-      return main(argv)
+      code = main(argv)
+      sys.stdout.flush()
+      return code
+    except ConfigError as error:
+      return fail(error, 2)
     except (UserError, DataError, WorkerError) as error:
       return fail(error, 1)
     except KeyboardInterrupt:
       return fail('interrupted.', 130)
+    except BrokenPipeError:
+      # Whoever read our output has gone, as `head` does: not worth a word.
+      os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+      return 1
+    except (OSError, RuntimeError) as error:
+      words = _machine_is_full(error)
+      if not words:
+        raise
+      return fail(words, 1)
 
   app.run(guarded, flags_parser=_parse)
+
+
+def _machine_is_full(error: Exception) -> str:
+  """In words, if memory or the disk is at its end; '' for other errors."""
+  if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+    where = f' ({error.filename})' if error.filename else ''
+    return (
+      f'the disk or the quota is full{where}. Free some space and start the '
+      'same command again: a run goes on from its newest checkpoint.'
+    )
+  if 'RESOURCE_EXHAUSTED' in str(error):
+    return (
+      f'out of memory: {str(error).strip().splitlines()[0][:300]} Lower '
+      'batch_size or the size of the pictures, or set model.remat=True; '
+      'launch/describe.py --memory says what a training step needs.'
+    )
+  return ''
 
 
 def log_to_stderr() -> None:
@@ -99,23 +142,89 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
   try:
     rest = flags.FLAGS(list(argv))
     if 'config' in flags.FLAGS and flags.FLAGS['config'].value is not None:
-      flags.FLAGS['config'].value.to_dict()  # a missing file shows only now
+      _check_config(flags.FLAGS['config'].value)
     return rest
   except flags.Error as error:
     sys.exit(fail(_last_words(str(error)), 2))
-  except OSError as error:
-    sys.exit(fail(f'--config: {error}', 2))
+  except KeyboardInterrupt:
+    sys.exit(fail('interrupted.', 130))
+  except SystemExit as end:
+    # absl's --help ends with 1, as if something were wrong.
+    asked = {word.lstrip('-') for word in argv[1:]} & {'help', 'helpfull', '?'}
+    sys.exit(0 if asked and end.code == 1 else end.code)
   # A config file is code: whatever it raises comes out of the flag parser.
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
-    message = str(error.args[0]).strip('"') if error.args else repr(error)
-    hint = 'Every key stands in configs/common.py.'
-    sys.exit(fail(f'--config: {message} {hint}', 2))
+  except Exception as error:
+    sys.exit(fail(f'--config: {_config_error(error)}', 2))
+
+
+def _check_config(config):
+  """What is wrong with the config file itself shows only on first use."""
+  if not hasattr(config, 'to_dict'):
+    raise TypeError(
+      f'get_config() returned a {type(config).__name__}, expected a '
+      'ml_collections.ConfigDict, e.g. common.base() of configs/common.py.'
+    )
+  config.to_dict()
+
+
+def _config_error(error: Exception) -> str:
+  """Why a config can't be had, and where in it."""
+  message = ' '.join(str(error).split())
+  if isinstance(error, KeyError):  # str() of it is a repr
+    key, _, hint = str(error.args[0]).partition('\n')
+    hint = f'{hint.strip().rstrip(".")}. ' if hint else ''
+    key = key.strip('"\'')
+    return (
+      f'there is no key {key!r}. {hint}Every key stands in configs/common.py.'
+    )
+  if isinstance(error, OSError):
+    missing = re.findall(r"'([^']*)'", message)
+    return (
+      f'{missing[-1] if missing else message} can not be read. Expected a '
+      'file such as configs/demo.py.'
+    )
+  if 'get_config' in message and isinstance(error, AttributeError):
+    return (
+      'the file has no function get_config(). Expected one as in '
+      'configs/demo.py.'
+    )
+  if isinstance(error, SyntaxError):
+    return f'not Python: {error}.'
+  places = traceback.extract_tb(error.__traceback__)
+  libraries = ('ml_collections', 'absl', 'importlib')
+  ours = [
+    p
+    for p in places
+    if not any(name in p.filename for name in libraries)
+    and pathlib.Path(p.filename).name != 'cli.py'
+  ]
+  where = ''
+  if ours and pathlib.Path(ours[-1].filename).parent.name != 'launch':
+    where = f' ({ours[-1].filename}, line {ours[-1].lineno})'
+  return f'{type(error).__name__}: {message}{where}'
 
 
 def _last_words(message: str) -> str:
   """A flag's error; of a traceback inside it, the place and the reason."""
   lines = [line.strip() for line in message.strip().splitlines()]
   if 'Traceback' not in message:
-    return f'{message} (--help lists the flags)'
+    for theirs, ours in _PLAIN.items():
+      message = re.sub(theirs, ours, message)
+    return f'{message.rstrip(".")} (--help lists the flags).'
   places = [line for line in lines if line.startswith('File ')]
   return f'{lines[0]} {lines[-1]} ({places[-1]})'
+
+
+# Python's words for a wrong value, and ours.
+_PLAIN = {
+  r"invalid literal for int\(\) with base 10: ('.*')": (
+    r'expected a whole number, not \1'
+  ),
+  r"could not convert string to float: ('.*')": r'expected a number, not \1',
+  r"\('Non-boolean argument to boolean flag', ('.*')\)": (
+    r'expected true or false, not \1'
+  ),
+  r'flag --(\w+)=None: Flag --\w+ must have a value other than None': (
+    r'--\1 is missing'
+  ),
+}

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from deeplax import models, optimizers, sharding
+from deeplax import config_ranges, models, optimizers, sharding
 from deeplax.data import ops
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import ConfigError, RunError
@@ -27,35 +27,38 @@ FREE_KEYS = (
 )
 
 
+# Operations of `deeplax.data.ops` that draw random numbers.
+RANDOM_OPS = ('random_scale', 'random_crop', 'random_flip', 'photometric')
+
+
 def validate(config: ml_collections.ConfigDict) -> None:
   """Checks what can be checked without the data.
 
   Raises:
     ConfigError: With the key, the value found and the value expected.
   """
-  _positive(config, 'batch_size', 'log_every', 'eval_every', 'checkpoint_every')
-  _positive(config, 'optimizer.accumulate', 'schedule.peak')
-  _one_of(config, 'dataset.on_error', 'raise', 'skip')
-  _one_of(config, 'model.dtype', 'float32', 'bfloat16', 'float64')
-  _one_of(config, 'loss.name', 'cross_entropy')
-  _one_of(config, 'loss.normalize_by', 'pixels', 'weights')
+  config_ranges.check(config)
   if config.model.dtype == 'float64' and not jax.config.jax_enable_x64:
     raise ConfigError(
       "model.dtype (='float64') needs JAX_ENABLE_X64=1 in the environment."
     )
-  if config.input.workers < 0:
+  if not config.total_steps and not config.total_epochs:
     raise ConfigError(
-      f'input.workers (={config.input.workers}) must be 0 or more.'
+      f'total_steps (={config.total_steps}) or total_epochs '
+      f'(={config.total_epochs}) must be set to a positive number.'
     )
-  _check_steps(config)
-  _check_loss(config)
-  _check_input(config)
-  _check_devices(config)
+  if config.loss.class_weights and config.loss.class_weights_from_data:
+    raise ConfigError(
+      'loss.class_weights and loss.class_weights_from_data are both set; '
+      'choose one.'
+    )
   for check in (_build_model, _build_optimizer):
     try:
       check(config)
     except ValueError as error:
       raise ConfigError(str(error)) from error
+  _check_input(config)
+  _check_devices(config)
 
 
 def _build_model(config):
@@ -71,43 +74,22 @@ def _build_optimizer(config):
   optimizers.make_optimizer(schedule, **optimizer_options(config))
 
 
-def _check_steps(config):
-  if not config.total_steps and not config.total_epochs:
-    raise ConfigError(
-      f'total_steps (={config.total_steps}) or total_epochs '
-      f'(={config.total_epochs}) must be set to a positive number.'
-    )
-  for key in ('total_steps', 'total_epochs'):
-    if config[key] is not None and config[key] <= 0:
-      raise ConfigError(f'{key} (={config[key]}) must be positive.')
-
-
-def _check_loss(config):
-  loss = config.loss
-  if not 0 < loss.hard_pixels <= 1:
-    raise ConfigError(
-      f'loss.hard_pixels (={loss.hard_pixels}) is a fraction in (0, 1].'
-    )
-  if not 0 <= loss.label_smoothing < 1:
-    raise ConfigError(
-      f'loss.label_smoothing (={loss.label_smoothing}) must be in [0, 1).'
-    )
-  if loss.class_weights and loss.class_weights_from_data:
-    raise ConfigError(
-      'loss.class_weights and loss.class_weights_from_data are both set; '
-      'choose one.'
-    )
-  decay = config.optimizer.ema_decay
-  if decay is not None and not 0 < decay < 1:
-    raise ConfigError(f'optimizer.ema_decay (={decay}) must be in (0, 1).')
-
-
 def _check_input(config):
   try:
     train_ops = ops.parse(config.input.train)
-    ops.parse(config.input.eval)
+    eval_ops = ops.parse(config.input.eval)
   except ValueError as error:
     raise ConfigError(f'input: {error}') from error
+  for key, parsed, wrong, why in (
+    ('train', train_ops, ('resize_image',), 'leaves the label at another size'),
+    ('eval', eval_ops, RANDOM_OPS, 'is random, each call would measure others'),
+  ):
+    for op in parsed:
+      if op.name in wrong:
+        raise ConfigError(
+          f'input.{key} (={config.input[key]!r}): {op.name} {why}. Leave it '
+          'out.'
+        )
   crop = ops.crop_size(train_ops)
   if crop is None:
     raise ConfigError(
@@ -138,8 +120,7 @@ def _check_devices(config):
       f'batch_size (={config.batch_size}) must be divisible by the '
       f'{mesh.shape["data"]} devices of mesh.data times '
       f'optimizer.accumulate (={config.optimizer.accumulate}), so by {parts}. '
-      f'The nearest sizes are {config.batch_size // parts * parts or parts} '
-      f'and {(config.batch_size // parts + 1) * parts}.'
+      f'The nearest {_multiples(config.batch_size, parts)}.'
     )
   if config.batch_size % jax.process_count():
     raise ConfigError(
@@ -148,23 +129,11 @@ def _check_devices(config):
     )
 
 
-def _positive(config, *keys):
-  for key in keys:
-    value = _get(config, key)
-    if value <= 0:
-      raise ConfigError(f'{key} (={value}) must be positive.')
-
-
-def _one_of(config, key, *choices):
-  value = _get(config, key)
-  if value not in choices:
-    raise ConfigError(f'{key} (={value!r}) must be one of {list(choices)}.')
-
-
-def _get(config, key):
-  for part in key.split('.'):
-    config = config[part]
-  return config
+def _multiples(size: int, parts: int) -> str:
+  below = size // parts * parts
+  if not below:
+    return f'size is {parts}'
+  return f'sizes are {below} and {below + parts}'
 
 
 def model_options(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -30,11 +30,10 @@ _CHECK = flags.DEFINE_bool('check', False, 'Read all and report what is wrong.')
 
 
 def main(argv):
+  del argv
   from deeplax.data.check import check
   from deeplax.data.prepare import prepare
 
-  if argv[1:]:
-    return cli.fail(f'{argv[1:]}: flags only (--help lists them).', 2)
   if not _CHECK.value and not (_TO.value and _OUTPUT.value):
     return cli.fail('give --check, or both --to and --output.', 2)
   if _CHECK.value:

@@ -33,7 +33,15 @@ DEMO = f'--config={ROOT / "configs/demo.py"}'
     ((f'{DEMO}:smok',), 2, "no variant 'smok'"),
     (('--config=configs/nothing.py',), 2, 'nothing.py'),
     ((DEMO, '--wokrdir=x'), 2, 'wokrdir'),
-    ((DEMO, '--config.model.output_stride=7'), 1, '7'),
+    ((DEMO, '--config.model.output_stride=7'), 2, '7'),
+    ((DEMO, '--config.model.varient=18'), 2, 'Did you mean "variant" instead'),
+    ((DEMO, '--config.total_steps=abc'), 2, 'expected a whole number, not'),
+    ((DEMO, '--config.optimizer.clip_norm=abc'), 2, "a number, not 'abc'"),
+    ((DEMO, '--config.model.remat=maybe'), 2, 'expected true or false'),
+    ((DEMO, '--config.model.multi_grid=a,b'), 2, 'whole numbers'),
+    ((DEMO, '--config.model.atrous_rates=(6,12)'), 2, '(=(6, 12))'),
+    ((DEMO, 'more', 'words'), 2, 'more words: flags only'),
+    (('--config=/',), 2, 'can not be read'),
     (
       (DEMO, '--config.dataset.name=cityscapes', '--config.dataset.dir=none'),
       1,
@@ -61,3 +69,86 @@ def test_mistakes_are_one_paragraph(arguments, code, words, tmp_path):
 )
 def test_the_workdir_is_named_after_the_config(path, name):
   assert cli.config_name(path) == name
+
+
+@pytest.mark.parametrize(
+  'code, words',
+  [
+    ('import nothing_there', ('nothing_there', 'line 1')),
+    ('def get_config():\n  return 1 / 0', ('division by zero', 'line 2')),
+    ('def get_config(', ('not Python', 'line 1')),
+    ('def get_confg():\n  return 1', ('no function get_config',)),
+    ('def get_config():\n  return {1: 2}', ('returned a dict',)),
+    (
+      'import ml_collections\n'
+      'def get_config():\n  return ml_collections.ConfigDict({"a": 2})',
+      ('no key batch_size',),
+    ),
+  ],
+)
+def test_a_broken_config_file(code, words, tmp_path):
+  (tmp_path / 'mine.py').write_text(code + '\n')
+  done = train('--config=mine.py', cwd=tmp_path)
+  assert done.returncode == 2, done.stderr
+  text = done.stderr.replace('\n', ' ')
+  assert all(word in text for word in words), text
+  assert 'Traceback' not in text
+
+
+def test_help_is_no_error(tmp_path):
+  done = train('--help', cwd=tmp_path)
+  assert done.returncode == 0
+  assert '--workdir' in done.stdout
+
+
+@pytest.mark.parametrize(
+  'raised, code, words',
+  [
+    ("ConfigError('Found, expected.')", 2, 'error: Found, expected.'),
+    ("RunError('Found, expected.')", 1, 'error: Found, expected.'),
+    ("DataError('Found.', file='a.png')", 1, 'error: a.png: Found.'),
+    ('KeyboardInterrupt()', 130, 'interrupted'),
+    ("OSError(28, 'No space left', '/x')", 1, 'disk or the quota is full (/x)'),
+    ("RuntimeError('RESOURCE_EXHAUSTED: 9G')", 1, 'out of memory'),
+  ],
+)
+def test_what_ends_a_command(raised, code, words):
+  script = f"""
+from deeplax import cli
+from deeplax.data import DataError
+from deeplax.errors import ConfigError, RunError
+def main(argv):
+  raise {raised}
+cli.run(main)
+"""
+  done = subprocess.run(
+    [sys.executable, '-c', script],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == code, done.stderr
+  assert words in done.stderr
+  assert 'Traceback' not in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_error_worth_a_word():
+  script = """
+from deeplax import cli
+def main(argv):
+  print('a line\\n' * 100_000)
+cli.run(main)
+"""
+  done = subprocess.run(
+    f"{sys.executable} -c '{script}' | head -1".replace(
+      "'a line", '"a line'
+    ).replace("n' * 100_000", 'n" * 100_000'),
+    cwd=ROOT,
+    shell=True,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.stdout == 'a line\n'
+  assert done.stderr == ''

@@ -6,6 +6,7 @@ import pytest
 
 from configs import common
 from deeplax import config as config_lib
+from deeplax.data import ops
 from deeplax.errors import ConfigError, RunError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -60,6 +61,25 @@ BAD = {
   'batch': ({'batch_size': 0}, 'batch_size'),
   'workers': ({'input.workers': -1}, 'workers'),
   'dtype': ({'model.dtype': 'float16'}, 'float16'),
+  'nearest size': ({'batch_size': 2}, r'nearest size is 8\.'),
+  'no spatial share': ({'mesh.spatial': 0}, r'mesh.spatial \(=0\)'),
+  'no device': ({'mesh.data': 0}, r'mesh.data \(=0\)'),
+  'words for numbers': ({'model.multi_grid': ('a', 'b')}, 'whole numbers'),
+  'weights of words': ({'loss.class_weights': ('a',)}, 'must hold numbers'),
+  'weights of zeros': ({'loss.class_weights': (0, 0)}, 'zeros'),
+  'boundaries': ({'schedule.boundaries': (10, 20)}, 'fractions of the whole'),
+  'not a number': ({'schedule.peak': float('nan')}, 'finite'),
+  'endless': ({'schedule.peak': float('inf')}, 'finite'),
+  'seed': ({'seed': -1}, r'seed \(=-1\)'),
+  'big seed': ({'seed': 10**30}, 'seed'),
+  'momentum': ({'optimizer.momentum': -2.0}, 'momentum'),
+  'decay': ({'optimizer.weight_decay': -1.0}, 'weight_decay'),
+  'eval batch': ({'input.eval_batch_size': 0}, 'eval_batch_size'),
+  'random evaluation': ({'input.eval': 'random_crop(64, 64)'}, 'is random'),
+  'label left behind': (
+    {'input.train': 'random_flip()|resize_image(64, 64)'},
+    'resize_image leaves the label',
+  ),
   'float64': ({'model.dtype': 'float64'}, 'JAX_ENABLE_X64'),
 }
 
@@ -122,3 +142,17 @@ def test_not_a_workdir(tmp_path):
   (tmp_path / 'config.json').write_text('{"a":')
   with pytest.raises(RunError, match='not JSON'):
     config_lib.load(tmp_path / 'config.json')
+
+
+def test_a_config_without_a_key():
+  config = make()
+  with config.unlocked():
+    del config.optimizer.momentum
+  with pytest.raises(ConfigError, match=r'no key optimizer\.momentum'):
+    config_lib.validate(config)
+
+
+def test_random_operations_are_all_listed():
+  names = {usage.partition('(')[0] for usage in ops.known()}
+  random = {n for n in names if n.startswith(('random', 'photo'))}
+  assert random == set(config_lib.RANDOM_OPS)
