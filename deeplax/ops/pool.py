@@ -6,6 +6,8 @@ import itertools
 import jax
 import jax.numpy as jnp
 
+from deeplax.ops import rows
+
 
 def max_pool(x: jax.Array, *, window: int = 3, stride: int = 2) -> jax.Array:
   """Largest value of a square window, padded symmetrically by `window // 2`.
@@ -31,18 +33,22 @@ def max_pool(x: jax.Array, *, window: int = 3, stride: int = 2) -> jax.Array:
     raise ValueError(
       f'The window is {window}; symmetric padding needs an odd one.'
     )
-  _, height, width, _ = x.shape
-  edge = (window // 2, window // 2, 0)
-  padded = jax.lax.pad(
-    x,
-    jnp.array(-jnp.inf, x.dtype),
-    ((0, 0, 0), edge, edge, (0, 0, 0)),
-  )
-  slices = (
-    padded[:, i : i + height : stride, j : j + width : stride]
-    for i, j in itertools.product(range(window), repeat=2)
-  )
-  return functools.reduce(jnp.maximum, slices)
+  reach = window // 2
+
+  def op(x, pad):
+    x = jnp.pad(
+      x,
+      ((0, 0), pad, (reach, reach), (0, 0)),
+      constant_values=-jnp.inf,
+    )
+    height, width = (n - window + 1 for n in x.shape[1:3])
+    slices = (
+      x[:, i : i + height : stride, j : j + width : stride]
+      for i, j in itertools.product(range(window), repeat=2)
+    )
+    return functools.reduce(jnp.maximum, slices)
+
+  return rows.sliding(op, x, reach=reach, stride=stride, fill=-jnp.inf)
 
 
 def global_average(x: jax.Array) -> jax.Array:

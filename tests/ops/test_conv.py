@@ -5,8 +5,6 @@ import jax.numpy as jnp
 import jax.test_util
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding
-from jax.sharding import PartitionSpec as P
 
 from deeplax.ops import conv
 from tests.ops import reference
@@ -109,28 +107,3 @@ def test_bad_shapes_are_named():
     conv.conv(draw(1, 4, 4, 3), draw(2, 2, 3, 1))
   with pytest.raises(ValueError, match='5 channels'):
     conv.conv(draw(1, 4, 4, 5), draw(3, 3, 3, 1))
-
-
-@pytest.mark.parametrize(
-  'stride, rate, groups', [(2, 1, 1), (1, 6, 1), (1, 2, 4)]
-)
-def test_rows_sharded_over_devices(stride, rate, groups):
-  mesh = jax.make_mesh((1, 4), ('data', 'spatial'), (AxisType.Auto,) * 2)
-  with jax.enable_x64(True):
-    x = jnp.asarray(draw(1, 16, 8, 4), jnp.float64)
-    kernel = jnp.asarray(draw(3, 3, 4 // groups, 4, seed=1), jnp.float64)
-
-    @jax.jit
-    def gradient(x, kernel):
-      def loss(x, kernel):
-        y = conv.conv(x, kernel, stride=stride, rate=rate, groups=groups)
-        return (y**3).sum()
-
-      return jax.value_and_grad(loss, argnums=(0, 1))(x, kernel)
-
-    rows = NamedSharding(mesh, P('data', 'spatial'))
-    jax.tree.map(
-      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12),
-      gradient(jax.device_put(x, rows), kernel),
-      gradient(x, kernel),
-    )

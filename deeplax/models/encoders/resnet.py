@@ -165,7 +165,7 @@ def _shortcut(unit, x: jax.Array, features: int, train: bool) -> jax.Array:
   """The input itself, or projected where the channels change."""
   stride = unit.plan.stride
   if x.shape[-1] == features:
-    return x[:, ::stride, ::stride] if stride > 1 else x
+    return pool.max_pool(x, window=1, stride=stride)
   return ConvBn(
     features, unit.style, stride=stride, relu=False, name='shortcut'
   )(x, train=train)
