@@ -59,13 +59,15 @@ def make_schedule(
     raise ValueError(
       f'schedule.name (={name!r}) must be one of poly, cosine, step, constant.'
     )
-  if not warmup_steps:
-    return main
 
   def warmup(step):
     return peak * (step + 1) / (warmup_steps + 1)
 
-  return optax.join_schedules([warmup, main], [warmup_steps])
+  whole = main
+  if warmup_steps:
+    whole = optax.join_schedules([warmup, main], [warmup_steps])
+  # An int32 step divides in float32 even where 64-bit numbers are on.
+  return lambda step: whole(jnp.asarray(step, float))
 
 
 def make_optimizer(

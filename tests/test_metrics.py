@@ -241,3 +241,12 @@ def test_soft_iou_of_a_large_picture_keeps_its_digits():
   label = np.zeros(logits.shape[:3], np.uint8)
   got = jax.jit(metrics.soft_iou)(logits, label, label == 0)
   np.testing.assert_allclose(got, p / 2, rtol=1e-5)
+
+
+def test_confusion_matrix_under_64_bit_numbers():
+  labels = np.array([[[0, 1], [1, 255]]])
+  pred = np.array([[[0, 1], [0, 1]]])
+  with jax.enable_x64(True):
+    found = metrics.confusion_matrix(jnp.array(labels), jnp.array(pred), 2, 2)
+  assert found.dtype == jnp.int32
+  np.testing.assert_array_equal(found, [[1, 0], [1, 1]])
