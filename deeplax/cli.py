@@ -51,7 +51,7 @@ def run(
       # Whoever read our output has gone, as `head` does: not worth a word.
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
       return 1
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, MemoryError) as error:
       words = _machine_is_full(error)
       if not words:
         raise
@@ -68,10 +68,11 @@ def _machine_is_full(error: Exception) -> str:
       f'the disk or the quota is full{where}. Free some space and start the '
       'same command again: a run goes on from its newest checkpoint.'
     )
-  if 'RESOURCE_EXHAUSTED' in str(error):
+  if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
+    reason = f'{error}'.strip().partition('\n')[0][:300] or 'no reason given'
     return (
-      f'out of memory: {str(error).strip().splitlines()[0][:300]} Lower '
-      'batch_size or the size of the pictures, or set model.remat=True; '
+      f'out of memory: {reason.rstrip(".")}. Lower the batch size, the scales '
+      'or the size of the pictures, or set model.remat=True; '
       'launch/describe.py --memory says what a training step needs.'
     )
   return ''
@@ -79,6 +80,8 @@ def _machine_is_full(error: Exception) -> str:
 
 def log_to_stderr() -> None:
   """Our own lines, not every phase that a library goes through."""
+  # A damaged picture is our error to tell.
+  os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
   absl_logging.set_verbosity(absl_logging.ERROR)
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
@@ -96,7 +99,12 @@ def fail(message: object, code: int) -> int:
 
 
 def define_numbers(
-  name: str, help_text: str, *, kind: type = float, count: int | None = None
+  name: str,
+  help_text: str,
+  *,
+  kind: type = float,
+  count: int | None = None,
+  low: int | None = None,
 ) -> flags.FlagHolder:
   """A flag with numbers between commas, `--scales=.5,1`: a tuple, () if unset.
 
@@ -105,15 +113,16 @@ def define_numbers(
     help_text: For --help.
     kind: int or float.
     count: How many there must be, if there are any.
+    low: The least that each may be.
   """
-  return flags.DEFINE(_Numbers(kind, count), name, (), help_text)
+  return flags.DEFINE(_Numbers(kind, count, low), name, (), help_text)
 
 
 class _Numbers(flags.ArgumentParser):
   syntactic_help = 'numbers, separated by commas'
 
-  def __init__(self, kind, count):
-    self._kind, self._count = kind, count
+  def __init__(self, kind, count, low):
+    self._kind, self._count, self._low = kind, count, low
 
   def parse(self, argument):
     if isinstance(argument, tuple):
@@ -125,6 +134,8 @@ class _Numbers(flags.ArgumentParser):
       raise ValueError(f'expected {words} between commas') from error
     if self._count and len(values) != self._count:
       raise ValueError(f'expected {self._count} {words}, not {len(values)}')
+    if self._low is not None and min(values) < self._low:
+      raise ValueError(f'expected {words} of at least {self._low}')
     return values
 
   def flag_type(self):
@@ -170,7 +181,13 @@ def _check_config(config):
 def _config_error(error: Exception) -> str:
   """Why a config can't be had, and where in it."""
   message = ' '.join(str(error).split())
-  if isinstance(error, KeyError):  # str() of it is a repr
+  if 'get_config' in message and isinstance(error, AttributeError):
+    return (
+      'the file has no function get_config(). Expected one as in '
+      'configs/demo.py.'
+    )
+  # ConfigDict raises both for a key; str() of a KeyError is a repr.
+  if isinstance(error, (KeyError, AttributeError)):
     key, _, hint = str(error.args[0]).partition('\n')
     hint = f'{hint.strip().rstrip(".")}. ' if hint else ''
     key = key.strip('"\'')
@@ -182,11 +199,6 @@ def _config_error(error: Exception) -> str:
     return (
       f'{missing[-1] if missing else message} can not be read. Expected a '
       'file such as configs/demo.py.'
-    )
-  if 'get_config' in message and isinstance(error, AttributeError):
-    return (
-      'the file has no function get_config(). Expected one as in '
-      'configs/demo.py.'
     )
   if isinstance(error, SyntaxError):
     return f'not Python: {error}.'

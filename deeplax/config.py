@@ -180,19 +180,26 @@ def save(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
 
 def load(path: pathlib.Path) -> ml_collections.ConfigDict:
   """Reads what `save` wrote; sequences come back as tuples."""
-  return ml_collections.ConfigDict(_tuples(load_json(path)))
+  tree = load_json(path)
+  if not isinstance(tree, dict):
+    raise RunError(
+      f'{path} is not the config of a run: it holds a {type(tree).__name__}.'
+    )
+  return ml_collections.ConfigDict(_tuples(tree))
 
 
 def load_json(path: pathlib.Path) -> Any:
   """Reads a JSON file of a run."""
   try:
     return json.loads(path.read_text())
-  except FileNotFoundError as error:
+  except (FileNotFoundError, NotADirectoryError) as error:
     raise RunError(
       f'{path} is missing: {path.parent} is not the workdir of a run. Expected '
       'the folder that launch/train.py wrote (its --workdir).'
     ) from error
-  except json.JSONDecodeError as error:
+  except OSError as error:
+    raise RunError(f'{path} can not be read ({error.strerror}).') from error
+  except ValueError as error:  # broken JSON, or not UTF-8
     raise RunError(f'{path} is not JSON ({error}).') from error
 
 

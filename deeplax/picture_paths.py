@@ -4,6 +4,7 @@ import collections
 import glob
 import os
 import pathlib
+import tempfile
 from collections.abc import Sequence
 
 from deeplax.errors import RunError
@@ -108,6 +109,23 @@ def _distinct(found):
     taken.add(free.lower())
     result[path] = free
   return result
+
+
+def make(output: pathlib.Path) -> None:
+  """Makes the folder of the results.
+
+  Raises:
+    RunError: It can't be made or written.
+  """
+  try:
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=output):
+      pass
+  except OSError as error:
+    raise RunError(
+      f'--output {output} can not be written ({error.strerror}). Choose '
+      'another folder.'
+    ) from error
 
 
 def target(output: pathlib.Path, name: str, kind: str) -> pathlib.Path:

@@ -157,6 +157,7 @@ def predict_run(
     model = models.build(config_lib.num_outputs(config, info), **options)
   except ValueError as error:
     raise RunError(str(error)) from error
+  picture_paths.make(output)  # minutes of compilation come next
   predictor = Predictor(
     model,
     variables,
@@ -189,7 +190,8 @@ def predict_pictures(
 ) -> Predicted:
   """Predicts the pictures one after the other; reads and writes in threads."""
   result = Predicted()
-  originals = {path.resolve() for path in pictures}
+  # Not Path.resolve, which raises for a link that leads to itself.
+  originals = {os.path.realpath(path) for path in pictures}
   bar = tqdm.tqdm(
     total=len(pictures),
     unit='picture',
@@ -207,7 +209,7 @@ def predict_pictures(
       pred = turn(predictor(turn(image, orientation)), _BACK[orientation])
       for kind in formats:
         target = picture_paths.target(output, pictures[path], kind)
-        if target.resolve() in originals:
+        if os.path.realpath(target) in originals:
           raise RunError(
             f'{target} is one of the inputs and would be overwritten; give '
             'another --output.'

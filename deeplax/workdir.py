@@ -11,7 +11,7 @@ import ml_collections
 from deeplax import checkpoint
 from deeplax import config as config_lib
 from deeplax.data.info import DatasetInfo
-from deeplax.errors import RunError
+from deeplax.errors import RunError, UserError
 
 log = logging.getLogger('deeplax')
 
@@ -75,13 +75,40 @@ def load_run(
     (the averaged parameters where the run keeps them), and the step.
 
   Raises:
-    RunError: If the folder is no run or has no (such) checkpoint.
+    RunError: If the folder is no run, is damaged, or has no (such) checkpoint.
   """
   workdir = pathlib.Path(workdir)
   config = config_lib.load(workdir / CONFIG)
-  info = DatasetInfo.from_json(config_lib.load_json(workdir / DATASET))
-  variables, step = checkpoint.load_variables(workdir, step=step, best=best)
+  missing = {'dataset', 'input', 'model', 'loss'} - {*config}
+  if missing:
+    raise RunError(
+      f'{workdir / CONFIG} is not the config of a run: it has no '
+      f'{", ".join(sorted(missing))}. Expected what launch/train.py wrote.'
+    )
+  try:
+    info = DatasetInfo.from_json(config_lib.load_json(workdir / DATASET))
+  except (KeyError, TypeError) as error:
+    raise RunError(
+      f'{workdir / DATASET} is no class table of a run ({error!r}). Copy the '
+      'file of a run on the same data, or train again.'
+    ) from error
+  variables, step = _load_variables(workdir, step=step, best=best)
   return config, info, variables, step
+
+
+def _load_variables(workdir, **which):
+  """As `checkpoint.load_variables`, and one error for all kinds of damage."""
+  try:
+    return checkpoint.load_variables(workdir, **which)
+  except UserError:
+    raise
+  except Exception as error:  # Orbax raises bare ones, and many kinds
+    reason = ' '.join(str(error.__cause__ or error).split())[:300]
+    raise RunError(
+      f'a checkpoint in {workdir / "checkpoints"} is damaged ({reason}). Copy '
+      'the folder again, delete the one that is damaged, or choose another '
+      'with --step.'
+    ) from error
 
 
 def load_initial(
@@ -104,7 +131,7 @@ def load_initial(
       f'init_from (={location!r}): what follows @ must be best, latest or a '
       f'step, not {which!r}.'
     )
-  source, step = checkpoint.load_variables(
+  source, step = _load_variables(
     pathlib.Path(path),
     step=int(which) if which.isdigit() else None,
     best=which != 'latest',

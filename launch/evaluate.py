@@ -24,12 +24,12 @@ STRIDES = cli.define_numbers(
 SCALES = cli.define_numbers('scales', 'Image scales to average over.')
 FLIP = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')
 WINDOW = cli.define_numbers(
-  'window', 'height,width of sliding windows.', kind=int, count=2
+  'window', 'height,width of sliding windows.', kind=int, count=2, low=1
 )
 DATA_DIR = flags.DEFINE_string('data_dir', None, "Default: the config's.")
-BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.')
-MAX = flags.DEFINE_integer('max_pictures', None, 'Only the first so many.')
-WORKERS = flags.DEFINE_integer('workers', None, 'Processes that read.')
+BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.', 1)
+MAX = flags.DEFINE_integer('max_pictures', None, 'Only the first.', 1)
+WORKERS = flags.DEFINE_integer('workers', None, 'Processes that read.', 0)
 flags.mark_flag_as_required('workdir')
 
 

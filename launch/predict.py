@@ -28,7 +28,7 @@ STRIDE = flags.DEFINE_integer('output_stride', None, '8, 16 or 32.')
 SCALES = cli.define_numbers('scales', 'Image scales to average over.')
 FLIP = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')
 WINDOW = cli.define_numbers(
-  'window', 'height,width of sliding windows.', kind=int, count=2
+  'window', 'height,width of sliding windows.', kind=int, count=2, low=1
 )
 FULL = flags.DEFINE_bool('full_size', False, 'Leave out resizes of input.eval.')
 flags.mark_flag_as_required('workdir')

@@ -35,6 +35,7 @@ DEMO = f'--config={ROOT / "configs/demo.py"}'
     ((DEMO, '--wokrdir=x'), 2, 'wokrdir'),
     ((DEMO, '--config.model.output_stride=7'), 2, '7'),
     ((DEMO, '--config.model.varient=18'), 2, 'Did you mean "variant" instead'),
+    ((DEMO, '--config.nope=3'), 2, "no key 'nope'"),
     ((DEMO, '--config.total_steps=abc'), 2, 'expected a whole number, not'),
     ((DEMO, '--config.optimizer.clip_norm=abc'), 2, "a number, not 'abc'"),
     ((DEMO, '--config.model.remat=maybe'), 2, 'expected true or false'),
@@ -109,6 +110,7 @@ def test_help_is_no_error(tmp_path):
     ("DataError('Found.', file='a.png')", 1, 'error: a.png: Found.'),
     ('KeyboardInterrupt()', 130, 'interrupted'),
     ("OSError(28, 'No space left', '/x')", 1, 'disk or the quota is full (/x)'),
+    ("MemoryError('Unable to allocate 9 GiB')", 1, 'allocate 9 GiB. Lower the'),
     ("RuntimeError('RESOURCE_EXHAUSTED: 9G')", 1, 'out of memory'),
   ],
 )
@@ -152,3 +154,18 @@ cli.run(main)
   )
   assert done.stdout == 'a line\n'
   assert done.stderr == ''
+
+
+@pytest.mark.parametrize(
+  'text, words',
+  [
+    ('5', 'expected 2 whole numbers, not 1'),
+    ('0,5', 'of at least 1'),
+    ('a,5', 'whole numbers between commas'),
+  ],
+)
+def test_numbers_between_commas(text, words):
+  parser = cli._Numbers(int, 2, 1)
+  assert parser.parse('4,5') == (4, 5)
+  with pytest.raises(ValueError, match=words):
+    parser.parse(text)

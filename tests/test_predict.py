@@ -248,3 +248,18 @@ def test_one_compilation_a_size():
 def test_unknown_format(tmp_path):
   with pytest.raises(RunError, match=r"'mask'.*overlay,color,train_id"):
     predict.predict_run(tmp_path, ['x'], tmp_path, formats=['mask'])
+
+
+def test_a_link_to_itself_is_a_bad_picture(tmp_path):
+  save(tmp_path / 'in' / 'good.png', picture())
+  (tmp_path / 'in' / 'loop.png').symlink_to('loop.png')
+  result = run([tmp_path / 'in'], tmp_path / 'out')
+  assert [p.name for p in result.written] == ['good_train_id.png']
+  assert [p.name for p in result.failed] == ['loop.png']
+
+
+def test_the_output_is_tried_before_anything_is_compiled(tmp_path):
+  (tmp_path / 'file').write_text('')
+  for folder in (tmp_path / 'file', tmp_path / 'file' / 'below'):
+    with pytest.raises(RunError, match='--output .* can not be written'):
+      picture_paths.make(folder)

@@ -165,7 +165,8 @@ def _write_shards(
 
 def _tfds():
   """TFDS, without TensorFlow's remarks about the machine."""
-  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
   import tensorflow_datasets as tfds
 
   return tfds
