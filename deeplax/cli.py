@@ -1,5 +1,6 @@
 """What the commands in launch/ share: flags in, one-paragraph errors out."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags
 from absl import logging as absl_logging
 
+from deeplax import interrupt
 from deeplax.data.errors import DataError
 from deeplax.data.workers import WorkerError
 from deeplax.errors import ConfigError, UserError
@@ -32,6 +34,9 @@ def run(
       of the command; returns an exit code, None for 0.
     positional: Whether there may be such words.
   """
+  for stream in ('stdout', 'stderr'):
+    if getattr(sys, stream) is None:  # closed by whoever started us
+      setattr(sys, stream, open(os.devnull, 'w'))  # noqa: SIM115
   log_to_stderr()
 
   def guarded(argv):
@@ -45,8 +50,6 @@ def run(
       return fail(error, 2)
     except (UserError, DataError, WorkerError) as error:
       return fail(error, 1)
-    except KeyboardInterrupt:
-      return fail('interrupted.', 130)
     except BrokenPipeError:
       # Whoever read our output has gone, as `head` does: not worth a word.
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,7 +60,19 @@ def run(
         raise
       return fail(words, 1)
 
-  app.run(guarded, flags_parser=_parse)
+  def interruptible(argv):
+    try:
+      with interrupt.insistent():
+        return guarded(argv)
+    except KeyboardInterrupt:
+      fail('interrupted.', 130)
+      with contextlib.suppress(OSError):  # the other end of a pipe is gone
+        sys.stdout.flush()
+      # All `with` and `finally` are done. Python's own end would wait for the
+      # threads of libraries, and crashes now and then inside of a compiler.
+      os._exit(130)
+
+  app.run(interruptible, flags_parser=_parse)
 
 
 def _machine_is_full(error: Exception) -> str:

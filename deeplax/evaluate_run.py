@@ -118,8 +118,8 @@ def evaluate_run(
     }
     head = f'{workdir}, step {step}, {split}: {describe(options)}'
     if jax.process_index() == 0:
-      print(f'\n{head}\n{table(evaluation, info, split, config)}')
       path = write(workdir, split, step, options, evaluation, info)
+      print(f'\n{head}\n{table(evaluation, info, split, config)}')
       print(f'Written to {path}')
     evaluations.append(evaluation)
   if len(evaluations) > 1:

@@ -36,6 +36,8 @@ def main(argv):
 
   if not _CHECK.value and not (_TO.value and _OUTPUT.value):
     return cli.fail('give --check, or both --to and --output.', 2)
+  if not any(_SPLITS.value):
+    return cli.fail('--splits is empty; give e.g. --splits=train,val.', 2)
   if _CHECK.value:
     healthy = True
     for split in _SPLITS.value:

@@ -169,3 +169,20 @@ def test_numbers_between_commas(text, words):
   assert parser.parse('4,5') == (4, 5)
   with pytest.raises(ValueError, match=words):
     parser.parse(text)
+
+
+def test_closed_streams():
+  script = """
+import sys
+from deeplax import cli
+def main(argv):
+  print(sys.stderr.isatty(), sys.stdout.isatty())
+cli.run(main)
+"""
+  done = subprocess.run(
+    f"{sys.executable} -c '{script}' <&- >&- 2>&-",
+    cwd=ROOT,
+    shell=True,
+    check=False,
+  )
+  assert done.returncode == 0

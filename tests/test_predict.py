@@ -261,5 +261,5 @@ def test_a_link_to_itself_is_a_bad_picture(tmp_path):
 def test_the_output_is_tried_before_anything_is_compiled(tmp_path):
   (tmp_path / 'file').write_text('')
   for folder in (tmp_path / 'file', tmp_path / 'file' / 'below'):
-    with pytest.raises(RunError, match='--output .* can not be written'):
+    with pytest.raises(RunError, match=r'--output .* can not be written'):
       picture_paths.make(folder)

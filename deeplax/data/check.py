@@ -55,7 +55,7 @@ def check(
     data_dir: Folder of the data.
     sample: Read this many examples, drawn by `seed`; None reads all.
     seed: Of the sample.
-    progress: Show a progress bar on stderr.
+    progress: Show a progress bar, if stderr is a terminal.
   """
   try:
     info = data.info(name, data_dir)
@@ -149,7 +149,7 @@ def class_pixel_counts(
     sample: Count this many examples, drawn by `seed`; None counts all.
     seed: Of the sample.
     on_error: `'raise'`, or `'skip'` examples that can't be read.
-    progress: Show a progress bar on stderr.
+    progress: Show a progress bar, if stderr is a terminal.
 
   Raises:
     DataError: An example can't be read, with `on_error='raise'`.
@@ -291,8 +291,7 @@ def _in_threads(
   with futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
     try:
       results = pool.map(function, items)
-      yield from tqdm.tqdm(
-        results, title, len(items), disable=not progress, unit='picture'
-      )
+      hidden = None if progress else True  # None: where it is no terminal
+      yield from tqdm.tqdm(results, title, len(items), disable=hidden)
     finally:  # after an error or Ctrl-C, don't read the rest first
       pool.shutdown(cancel_futures=True)

@@ -59,6 +59,13 @@ def prepare(
         fix='Give whole splits, e.g. --splits=train,val.',
         kind='unknown split',
       )
+  if data_dir and os.path.realpath(output) == os.path.realpath(data_dir):
+    raise DataError(
+      'is the folder of the data set itself; its files would be mixed up.',
+      fix='Give another --output.',
+      file=output,
+      kind='unwritable',
+    )
   info = data.info(name, data_dir)
   where = os.fspath(output)
   for split in splits:

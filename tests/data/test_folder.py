@@ -77,6 +77,11 @@ def test_without_void_255_is_out_of_range(tmp_path):
     ({'names': ['a'], 'void_id': 0}, 'no class to train'),
     ({'names': ['a'], 'void_id': 'x'}, 'void_id'),
     ({'names': ['a', 'b'], 'categories': ['x']}, '1 categories'),
+    ({'names': ['a', 'b'], 'categories': 5}, '5 categories'),
+    ({'names': ['a'], 'categories': [1]}, 'must be texts'),
+    ({'names': ['a'], 'void_name': 5}, 'must be texts'),
+    ({'names': ['a'], 'void_colour': 'x'}, "void_colour` \\(='x'\\)"),
+    ({'names': ['a'], 'void_colour': [0, 0]}, 'void_colour'),
   ],
 )
 def test_class_table_that_is_none(tmp_path, tree, match):
@@ -90,6 +95,17 @@ def test_broken_json(tmp_path):
   (tmp_path / 'classes.json').write_text('{"names": [')
   with pytest.raises(data.DataError, match='not JSON'):
     data.info('folder', tmp_path)
+
+
+def test_a_folder_where_the_table_should_be(tmp_path):
+  (tmp_path / 'classes.json').mkdir()
+  with pytest.raises(data.DataError, match='directory'):
+    data.info('folder', tmp_path)
+
+
+def test_a_table_saved_on_windows(tmp_path):
+  (tmp_path / 'classes.json').write_text('\ufeff["a", "b"]', encoding='utf-8')
+  assert data.info('folder', tmp_path).class_names == ('a', 'b')
 
 
 @pytest.mark.parametrize('ending', ['JPG', 'jpeg', 'bmp', 'WebP', 'tif'])

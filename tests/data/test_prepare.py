@@ -189,6 +189,12 @@ def test_wrong_requests(tmp_path, change, words):
     prepare(**request)
 
 
+def test_the_result_does_not_go_into_the_data(tmp_path):
+  (tmp_path / 'link').symlink_to(tmp_path)
+  with pytest.raises(data.DataError, match='data set itself'):
+    prepare('folder', tmp_path, ('train',), tmp_path / 'link', 'memmap')
+
+
 def _launch(*flags):
   command = [sys.executable, str(_ROOT / 'launch' / 'prepare.py'), *flags]
   return subprocess.run(command, capture_output=True, text=True)
@@ -209,6 +215,7 @@ def test_command_checks(tmp_path):
   flags = ('--check', '--dataset=cityscapes', f'--dir={tmp_path}')
   good = _launch(*flags, '--splits=train')
   assert good.returncode == 0, good.stdout + good.stderr
+  assert good.stderr == ''  # no bar where there is no terminal
   spoilt = next(tmp_path.glob('leftImg8bit/train/*/*.png'))
   spoilt.write_bytes(spoilt.read_bytes()[:400])
   bad = _launch(*flags, '--splits=train')
@@ -222,6 +229,7 @@ def test_command_checks(tmp_path):
     ((), 2, '--check'),
     (('--to=memmap',), 2, '--output'),
     (('--to=zip',), 2, 'memmap'),
+    (('--check', '--splits='), 2, '--splits'),
     (('--check', '--dataset=cityscapes', '--dir=/nowhere'), 1, 'nowhere'),
     (('--to=memmap', '--output=/proc/x', '--splits=val'), 1, 'written'),
   ],

@@ -55,10 +55,12 @@ def info(data_dir: str, argument: str = '') -> DatasetInfo:
 def read_table(path: str, name: str) -> DatasetInfo:
   """The class table in a file like classes.json."""
   try:
-    with open(path, encoding='utf-8') as file:
+    with open(path, encoding='utf-8-sig') as file:  # Windows adds a mark
       tree = json.load(file)
-  except FileNotFoundError as error:
+  except (FileNotFoundError, NotADirectoryError) as error:
     raise missing_data('folder', path, _HOW_TO_GET) from error
+  except OSError as error:
+    raise _table_error(path, f"can't be opened: {error.strerror}") from error
   except ValueError as error:  # broken JSON, or not UTF-8
     raise _table_error(path, f'not JSON ({error})') from error
   return table(tree, name, path)
@@ -89,10 +91,12 @@ def table(tree: Mapping | Sequence, name: str, path: str) -> DatasetInfo:
     raise _table_error(path, f'{len(names)} classes; at most 255 fit 8 bits')
   colours = _colours(tree.get('palette'), len(names), path)
   categories = tree.get('categories') or names
-  if len(categories) != len(names):
-    raise _table_error(
-      path, f'{len(categories)} categories for {len(names)} names'
-    )
+  if not isinstance(categories, list) or len(categories) != len(names):
+    found = len(categories) if isinstance(categories, list) else categories
+    raise _table_error(path, f'{found} categories for {len(names)} names')
+  title = tree.get('void_name', 'void')
+  if not all(isinstance(n, str) and n for n in (*categories, title)):
+    raise _table_error(path, '`categories` and `void_name` must be texts')
   void = tree.get('void_id', IGNORE_LABEL)
   void = [] if void is None else void if isinstance(void, list) else [void]
   if not all(type(v) is int and 0 <= v <= 65535 for v in void):
@@ -108,10 +112,13 @@ def table(tree: Mapping | Sequence, name: str, path: str) -> DatasetInfo:
     train_id += trained
   if not train_id:
     raise _table_error(path, f'`void_id` (={void}) leaves no class to train')
+  colour = tree.get('void_colour', [0, 0, 0])
+  if not _is_colour(colour):
+    raise _table_error(
+      path, f'`void_colour` (={colour!r}) is no [r, g, b] of 0..255'
+    )
   for i in sorted(set(void) - set(range(len(names)))):
-    colour = tuple(tree.get('void_colour', (0, 0, 0)))
-    title = tree.get('void_name', 'void')
-    labels.append(Label(title, i, IGNORE_LABEL, 'void', colour))
+    labels.append(Label(title, i, IGNORE_LABEL, 'void', tuple(colour)))
   return DatasetInfo(name, tuple(labels), how_to_get=_HOW_TO_GET)
 
 
@@ -201,19 +208,21 @@ def _colours(
   if palette is None:
     return [default_colour(i) for i in range(count)]
   rows = palette if isinstance(palette, list) else []
-  sound = len(rows) == count and all(
-    isinstance(row, list)
-    and len(row) == 3
-    and all(type(v) is int and 0 <= v <= 255 for v in row)
-    for row in rows
-  )
-  if not sound:
+  if len(rows) != count or not all(map(_is_colour, rows)):
     raise _table_error(
       path,
       f'`palette` has {len(rows)} rows for {count} names, or a row that is no '
       '[r, g, b] of 0..255',
     )
   return [tuple(row) for row in rows]
+
+
+def _is_colour(value: object) -> bool:
+  return (
+    isinstance(value, list)
+    and len(value) == 3
+    and all(type(v) is int and 0 <= v <= 255 for v in value)
+  )
 
 
 def default_colour(index: int) -> tuple[int, int, int]:

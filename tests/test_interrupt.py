@@ -1,0 +1,88 @@
+"""Ctrl-C ends a command, wherever it strikes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deeplax import interrupt
+
+
+class Careless:
+  """Drops what is raised while it goes, as Python does in a `__del__`."""
+
+  def __del__(self):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+def test_it_comes_again_when_it_was_dropped():
+  started = time.monotonic()
+  with pytest.raises(KeyboardInterrupt), interrupt.insistent(every=0.1):
+    Careless()
+    while time.monotonic() < started + 20:
+      time.sleep(0.01)
+  assert time.monotonic() < started + 10
+
+
+def test_cleaning_up_is_left_alone():
+  cleaned = []
+  with pytest.raises(KeyboardInterrupt), interrupt.insistent(every=0.05):
+    try:
+      os.kill(os.getpid(), signal.SIGINT)
+      time.sleep(5)
+    finally:
+      time.sleep(0.5)
+      cleaned.append(True)
+  assert cleaned
+
+
+def test_without_one_nothing_changes():
+  before = signal.getsignal(signal.SIGINT)
+  with interrupt.insistent():
+    assert signal.getsignal(signal.SIGINT) is not before
+  assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_where_it_is_ignored_it_stays_ignored():
+  before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+  try:
+    with interrupt.insistent():
+      os.kill(os.getpid(), signal.SIGINT)
+      time.sleep(0.05)
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_command_ends_at_once_and_cleanly():
+  # Threads that never end, of libraries say, must not hold it up.
+  script = """
+import threading, time
+from deeplax import cli
+def main(argv):
+  threading.Thread(target=time.sleep, args=(60,)).start()
+  try:
+    print('ready', flush=True)
+    time.sleep(60)
+  finally:
+    print('cleaned')
+cli.run(main)
+"""
+  command = subprocess.Popen(
+    [sys.executable, '-c', script],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert command.stdout.readline() == 'ready\n'
+  command.send_signal(signal.SIGINT)
+  out, err = command.communicate(timeout=20)
+  assert (command.returncode, out, err) == (
+    130,
+    'cleaned\n',
+    'error: interrupted.\n',
+  )
