@@ -2,12 +2,14 @@
 
 import contextlib
 import errno
+import gc
 import logging
 import os
 import pathlib
 import re
 import sys
 import textwrap
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -43,7 +45,8 @@ def run(
     if argv[1:] and not positional:
       return fail(f'{" ".join(argv[1:])}: flags only (--help lists them).', 2)
     try:
-      code = main(argv)
+      with interrupt.insistent():
+        code = main(argv)
       sys.stdout.flush()
       return code
     except ConfigError as error:
@@ -59,20 +62,25 @@ def run(
       if not words:
         raise
       return fail(words, 1)
-
-  def interruptible(argv):
-    try:
-      with interrupt.insistent():
-        return guarded(argv)
     except KeyboardInterrupt:
-      fail('interrupted.', 130)
-      with contextlib.suppress(OSError):  # the other end of a pipe is gone
-        sys.stdout.flush()
-      # All `with` and `finally` are done. Python's own end would wait for the
-      # threads of libraries, and crashes now and then inside of a compiler.
-      os._exit(130)
+      pass  # and with it go the frames that hold on to things
+    return _leave()
 
-  app.run(interruptible, flags_parser=_parse)
+  app.run(guarded, flags_parser=_parse)
+
+
+def _leave():
+  """Ends this process after Ctrl-C, when all `with` and `finally` are done.
+
+  Python's own end would wait for the threads of libraries, and crashes now and
+  then inside of a compiler.
+  """
+  sys.unraisablehook = threading.excepthook = lambda _: None
+  gc.collect()  # what still holds on to semaphores
+  code = fail('interrupted.', 130)
+  with contextlib.suppress(OSError):  # the other end of a pipe is gone
+    sys.stdout.flush()
+  os._exit(code)
 
 
 def _machine_is_full(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Ctrl-C that is not lost."""
 
 import contextlib
+import logging
 import signal
 import sys
 import threading
@@ -14,12 +15,12 @@ def insistent(every: float = 2.0) -> Iterator[None]:
   Python raises it wherever the main thread happens to be. In a callback of the
   garbage collector or a `__del__`, of which the libraries below have some,
   exceptions are printed and dropped: the run would go on as if nothing had
-  been said.
+  been said. Whatever else is raised after Ctrl-C leaves as KeyboardInterrupt.
 
   Args:
     every: Seconds between two looks at whether it is on its way up.
   """
-  done = threading.Event()
+  said, done = threading.Event(), threading.Event()
   main = threading.main_thread().ident
 
   def insist():
@@ -28,20 +29,33 @@ def insistent(every: float = 2.0) -> Iterator[None]:
         signal.pthread_kill(main, signal.SIGINT)
 
   def handle(number, frame):
+    said.set()
+    logging.disable(logging.CRITICAL)  # libraries log how they were cut short
     if not any(t.name == 'insist' for t in threading.enumerate()):
       threading.Thread(target=insist, name='insist', daemon=True).start()
     signal.default_int_handler(number, frame)
 
-  before = signal.getsignal(signal.SIGINT)
+  def tell(dropped):
+    if not said.is_set():  # what breaks after that is of no interest
+      before_hook(dropped)
+
+  before, before_hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
   if before is not signal.default_int_handler:  # e.g. ignored, under nohup
     yield
     return
   signal.signal(signal.SIGINT, handle)
+  sys.unraisablehook = tell
   try:
     yield
+  except Exception as error:
+    if said.is_set():  # some libraries make another error of it
+      raise KeyboardInterrupt from error
+    raise
   finally:
     done.set()
     signal.signal(signal.SIGINT, before)
+    sys.unraisablehook = before_hook
+    logging.disable(logging.NOTSET)
 
 
 def _on_its_way(thread: int) -> bool:

@@ -1,5 +1,6 @@
 """Ctrl-C ends a command, wherever it strikes."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -19,17 +20,17 @@ class Careless:
     time.sleep(0.05)
 
 
-@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
-def test_it_comes_again_when_it_was_dropped():
+def test_it_comes_again_when_it_was_dropped(capsys):
   started = time.monotonic()
   with pytest.raises(KeyboardInterrupt), interrupt.insistent(every=0.1):
     Careless()
     while time.monotonic() < started + 20:
       time.sleep(0.01)
   assert time.monotonic() < started + 10
+  assert capsys.readouterr().err == ''
 
 
-def test_cleaning_up_is_left_alone():
+def test_cleaning_up_is_left_alone(caplog):
   cleaned = []
   with pytest.raises(KeyboardInterrupt), interrupt.insistent(every=0.05):
     try:
@@ -38,7 +39,11 @@ def test_cleaning_up_is_left_alone():
     finally:
       time.sleep(0.5)
       cleaned.append(True)
+      logging.error('cut short')
   assert cleaned
+  assert not caplog.records
+  logging.error('back again')
+  assert caplog.records
 
 
 def test_without_one_nothing_changes():
@@ -86,3 +91,14 @@ cli.run(main)
     'cleaned\n',
     'error: interrupted.\n',
   )
+
+
+def test_what_libraries_make_of_it_is_an_interrupt_still():
+  with pytest.raises(KeyboardInterrupt), interrupt.insistent():
+    try:
+      os.kill(os.getpid(), signal.SIGINT)
+      time.sleep(5)
+    except KeyboardInterrupt as error:
+      raise ValueError('while reading') from error
+  with pytest.raises(ValueError, match='as ever'), interrupt.insistent():
+    raise ValueError('as ever')

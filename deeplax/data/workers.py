@@ -15,7 +15,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Iterator
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 from absl import flags
@@ -64,8 +64,13 @@ class Elements(Iterator):
     # Also runs at exit, before multiprocessing and threading take their parts
     # down; Grain's threads would print tracebacks on the way otherwise.
     self.close = weakref.finalize(self, _close, self._iterator)
-    self._iterator[0].get_state()  # makes the iterators that can be started
-    self._iterator[0].start_prefetch()
+    try:
+      with _deaf_to_interrupts():
+        self._iterator[0].get_state()  # makes the iterators that can be started
+        self._iterator[0].start_prefetch()
+    except BaseException:
+      self.close()
+      raise
 
   def __next__(self) -> Any:
     if not self._iterator:
@@ -76,6 +81,23 @@ class Elements(Iterator):
       if 'terminated unexpectedly' not in str(error):
         raise
       raise WorkerError(_explain(str(error))) from None
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+  """Processes (and threads) started in it never see Ctrl-C.
+
+  It reaches the whole group: the trainer decides, and closes its workers, which
+  would otherwise print tracebacks where they just boot. The mask is inherited;
+  the trainer itself hears what came meanwhile when it is taken off.
+  """
+  # Python starts this one along with the first process, and lifts the mask.
+  resource_tracker.ensure_running()
+  before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _close(holder: list) -> None:
@@ -101,8 +123,6 @@ def _init_worker(index: int, count: int) -> None:
 
   # The processes are the parallelism; OpenCV's own threads would only compete.
   cv2.setNumThreads(0)
-  # Ctrl-C reaches the whole group: the trainer decides, and closes us.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

@@ -1,5 +1,6 @@
 """Batches: the same whatever works on them, every picture once, no orphans."""
 
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -402,3 +403,14 @@ def test_a_killed_worker_says_what_to_do():
       for _ in range(50):
         next(batches)
   assert not alive(workers_of(os.getpid()))
+
+
+def test_workers_are_deaf_to_interrupts():
+  options = {'ops': OPS, 'batch_size': 4, 'seed': 5, 'workers': 2}
+  with train_batches(Pictures(7), **options) as batches:
+    for worker in multiprocessing.active_children():  # booting, or at work
+      os.kill(worker.pid, signal.SIGINT)
+    for _ in range(5):
+      next(batches)
+    assert multiprocessing.active_children()
+  assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
