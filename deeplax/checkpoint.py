@@ -133,7 +133,7 @@ def load_variables(
     if step not in found:
       raise RunError(
         f'{workdir} has '
-        + (f'no checkpoint {step}, only {found}.' if found else 'no checkpoint')
+        + (f'no checkpoint {step}, only {found}.' if found else 'no checkpoint.')
         + ' Train first: launch/train.py --config=... --workdir='
         + f'{workdir}'
       )
