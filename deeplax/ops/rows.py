@@ -71,9 +71,6 @@ def sliding(
     return lax.with_sharding_constraint(y, whole)
 
   def on_one_device(x, *weights):
-    # The same everywhere, but not so their gradients until they are summed.
-    axes = (ROWS, batch) if batch else (ROWS,)
-    weights = [lax.pcast(w, axes, to='varying') for w in weights]
     x = _with_neighbours(x, devices, reach, max(reach - stride + 1, 0), fill)
     return op(x, *weights, (0, 0))
 

@@ -63,10 +63,6 @@ def test_conv(size, stride, rate, groups, height, data, spatial):
   assert_split_equals_whole(f, (4, height, 3, 4), shape, data, spatial)
 
 
-def test_conv_with_the_gradient_taken_in_slabs():
-  assert_split_equals_whole(conv.conv, (2, 64, 32, 2), (3, 3, 2, 80), 2, 2)
-
-
 @pytest.mark.parametrize('window, stride', [(3, 2), (3, 1), (1, 2)])
 def test_max_pool(window, stride):
   def f(x, w):
