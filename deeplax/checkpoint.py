@@ -131,11 +131,10 @@ def load_variables(
     if step is None and found:
       step = (_best(manager) if best else None) or found[-1]
     if step not in found:
+      there = f'{step}, only {found}' if found else 'at all'
       raise RunError(
-        f'{workdir} has '
-        + (f'no checkpoint {step}, only {found}.' if found else 'no checkpoint.')
-        + ' Train first: launch/train.py --config=... --workdir='
-        + f'{workdir}'
+        f'{workdir} has no checkpoint {there}. Train first: launch/train.py '
+        f'--config=... --workdir={workdir}'
       )
     shapes = manager.item_metadata(step)
     names = [name for name in ('model', 'ema') if shapes.get(name) is not None]

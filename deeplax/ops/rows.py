@@ -4,10 +4,10 @@ XLA splits a convolution over devices by itself, but not always rightly: where
 it splits the rows of the *kernel* instead (small maps, large kernels), the
 gradient of the input was wrong by as much as its own size, silently (jax 0.10
 and 0.11, CPU), and where a window reaches beyond the neighbouring device the
-compiler aborted (jax 0.10). So windows are split here, with the rows they need from other
-devices exchanged by hand; what each device then computes is an ordinary
-operation on an ordinary array. Everything else in a network (elementwise,
-reductions, matrix products, resampling) XLA splits rightly.
+compiler aborted (jax 0.10). So windows are split here, with the rows they need
+from other devices exchanged by hand; what each device then computes is an
+ordinary operation on an ordinary array. Everything else in a network
+(elementwise, reductions, matrix products, resampling) XLA splits rightly.
 """
 
 from collections.abc import Callable
