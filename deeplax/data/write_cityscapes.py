@@ -185,8 +185,9 @@ def _encode(
   }
   if 'disparity' in extras:
     disparity = example['disparity']
-    raw = np.clip(np.nan_to_num(disparity) * 256 + 1, 1, 65535)
-    raw = np.where(np.isnan(disparity), 0, raw + 0.5).astype(np.uint16)
+    measured = ~np.isnan(disparity)
+    raw = np.zeros(disparity.shape, np.uint16)  # 0: not measured
+    raw[measured] = np.clip(disparity[measured] * 256 + 1, 1, 65535) + 0.5
     path = f'disparity/{split}/{city}/{name}_disparity.png'
     files[path] = _png(raw)
   return files
