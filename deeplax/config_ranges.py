@@ -41,6 +41,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
       'schedule.factor',
       'optimizer.clip_norm',
       'model.bn_epsilon',
+      'model.encoder_bn_epsilon',
     ),
     lambda v: v > 0,
     'must be positive',
@@ -54,6 +55,8 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
       'loss.auxiliary_weight',
       'optimizer.weight_decay',
       'optimizer.encoder_lr_mult',
+      'optimizer.logits_lr_mult',
+      'optimizer.bias_lr_mult',
     ),
     lambda v: v >= 0,
     'must be 0 or more',
@@ -98,7 +101,12 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     "must be one of 'pixels', 'weights'",
   ),
   (
-    ('model.multi_grid', 'model.atrous_rates'),
+    (
+      'model.multi_grid',
+      'model.atrous_rates',
+      'model.image_pooling_window',
+      'model.unet_channels',
+    ),
     lambda v: all(_whole(x) and x >= 1 for x in v),
     'must hold whole numbers, 1 or more, as in (1, 2, 4)',
   ),
@@ -106,6 +114,11 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     ('loss.class_weights',),
     lambda v: all(_number(x) and x >= 0 for x in v) and (not v or any(v)),
     'must hold numbers, 0 or more, and not zeros alone',
+  ),
+  (
+    ('model.input_scales',),
+    lambda v: all(_number(x) and x > 0 for x in v),
+    'must hold positive numbers, as in (1.0, 0.75, 0.5)',
   ),
   (
     ('schedule.boundaries',),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from deeplax.ops.resize import resize
+from deeplax.ops.resize import resize, scaled_size
 
 Apply = Callable[[jax.Array], jax.Array]
 
@@ -98,23 +98,6 @@ def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
       '(0.5, 0.75, 1.0, 1.25, 1.5, 1.75).'
     )
   return scales
-
-
-def scaled_size(
-  size: tuple[int, int], scale: float, *, align_corners: bool = False
-) -> tuple[int, int]:
-  """Size of a view: at least 1 x 1, not rounded to the output stride.
-
-  With half-pixel centres round(n * scale), halves up; with align_corners
-  floor((n - 1) * scale + 1), as in the official DeepLab, so that n = OS * k + 1
-  stays of that form whenever k * scale is whole.
-  """
-  if align_corners:
-    # Through float64, 1024 * 1.1 and the like fall a bit short.
-    new = [math.floor((n - 1) * scale + 1 + 1e-9) for n in size]
-  else:
-    new = [math.floor(n * scale + 0.5) for n in size]
-  return max(new[0], 1), max(new[1], 1)
 
 
 def scale_image(

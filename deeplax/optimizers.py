@@ -81,6 +81,8 @@ def make_optimizer(
   weight_decay: float = 0.0,
   decay_mask: str = 'all',
   encoder_lr_mult: float = 1.0,
+  logits_lr_mult: float = 1.0,
+  bias_lr_mult: float = 1.0,
   clip_norm: float | None = None,
 ) -> optax.GradientTransformation:
   """Builds the gradient transformation.
@@ -99,6 +101,9 @@ def make_optimizer(
     weight_decay: wd.
     decay_mask: `all` parameters decay, or only `kernels` (ndim > 1).
     encoder_lr_mult: Factor on the learning rate of the encoder.
+    logits_lr_mult: Factor on that of the layers that give class scores.
+    bias_lr_mult: Factor on that of biases, batch norm's excepted. A bias in
+      one of these parts has the product of the factors.
     clip_norm: Or None.
 
   Raises:
@@ -122,8 +127,13 @@ def make_optimizer(
       f'optimizer.name (={name!r}) must be one of sgd, adam, adamw.'
     )
   parts.append(optax.scale_by_learning_rate(schedule))
-  if encoder_lr_mult != 1.0:
-    parts.append(optax.masked(optax.scale(encoder_lr_mult), _encoder))
+  for factor, mask in (
+    (encoder_lr_mult, _encoder),
+    (logits_lr_mult, _logits),
+    (bias_lr_mult, _biases),
+  ):
+    if factor != 1.0:
+      parts.append(optax.masked(optax.scale(factor), mask))
   return optax.chain(*parts)
 
 
@@ -136,7 +146,25 @@ def _kernels(params: Any) -> Any:
 
 
 def _encoder(params: Any) -> Any:
+  return _by_path(params, lambda names, _: names[0] == 'encoder')
+
+
+def _logits(params: Any) -> Any:
+  return _by_path(params, lambda names, _: names[-2].startswith('logits'))
+
+
+def _biases(params: Any) -> Any:
+  def is_bias(names, siblings):
+    return names[-1] == 'bias' and 'scale' not in siblings
+
+  return _by_path(params, is_bias)
+
+
+def _by_path(params: Any, chosen: Callable, names: tuple = ()) -> Any:
+  """`chosen(path, names beside it)` for every array."""
   return {
-    name: jax.tree.map(lambda _, name=name: name == 'encoder', tree)
+    name: _by_path(tree, chosen, (*names, name))
+    if isinstance(tree, dict)
+    else chosen((*names, name), params)
     for name, tree in params.items()
   }

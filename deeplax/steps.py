@@ -86,6 +86,10 @@ def make_train_step(
       return loss_fn(x, labels, step)
 
     total, weight = at_label_size(logits)
+    # V2: besides the maximum over scales, each scale has a loss of its own.
+    for name, other in endpoints.items():
+      if name.startswith('logits_x'):
+        total += at_label_size(other)[0]
     if 'auxiliary' in endpoints:
       total += auxiliary_weight * at_label_size(endpoints['auxiliary'])[0]
     return total, (weight, updates.get('batch_stats', batch_stats))

@@ -121,3 +121,12 @@ def scale_rates(rates: Sequence[int], output_stride: int) -> tuple[int, ...]:
       f'{output_stride}; use even rates, or output stride 8 or 16.'
     )
   return tuple(r * 16 // output_stride for r in rates)
+
+
+def no_multi_grid(encoder: str, multi_grid: Sequence[int]) -> None:
+  """Raises ValueError for a multi-grid in an encoder that has none."""
+  if multi_grid:
+    raise ValueError(
+      f'`multi_grid` (={tuple(multi_grid)}) must be (): {encoder} has no units '
+      'to multiply the rates of; resnet and xception have.'
+    )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import deeplax.models as models
 from deeplax.models.layers import Conv, ConvBn, Style
 from deeplax.models.options import Options
+from deeplax.ops.resize import resize, scaled_size
 
 # name -> (mean, deviation) of 0..255 RGB
 _IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
@@ -14,6 +15,7 @@ _NORMS = {
   'imagenet': _IMAGENET,  # weights of torchvision, timm, mmseg
   'symmetric': ((127.5,) * 3, (127.5,) * 3),  # 2x/255 - 1: TF Xception, beta
   'mean': ((123.15, 115.90, 103.06), (1.0,) * 3),  # TF slim's ResNet v1
+  'vgg': ((123.68, 116.779, 103.939), (1.0,) * 3),  # the VGG authors', Keras
 }
 
 
@@ -24,26 +26,38 @@ def build(num_classes: int, **keys) -> 'DeepLab':
     ValueError: For a name, key, variant or combination that does not exist.
   """
   options = Options.parse(num_classes, **keys)
-  return DeepLab(
+  model = DeepLab(
     encoder=models.find(options.encoder, 'encoders').build(options),
     head=models.find(options.head, 'heads').build(options),
     decoder=models.find(options.decoder, 'decoders').build(options),
     num_classes=num_classes,
+    logits_size=options.logits_size,
+    input_scales=options.input_scales,
     input_norm=options.input_norm,
+    align_corners=options.align_corners,
     auxiliary=options.auxiliary,
     style=options.style,
   )
+  if model.head_gives_logits and options.decoder != 'none':
+    raise ValueError(
+      f'`decoder` (={options.decoder!r}) must be none: the head '
+      f'{options.head!r} gives the class scores itself.'
+    )
+  return model
 
 
 class DeepLab(nn.Module):
-  """V3 or V3+, by its parts.
+  """Any of the family, by its parts: V1, V2, V3, V3+ and U-Net.
 
   Attributes:
     encoder: `(x, *, train) -> endpoints`.
     head: `(x, *, train) -> x`, on `stage5`.
     decoder: `(x, endpoints, *, train) -> x`.
     num_classes: Channels of the logits.
+    logits_size: Side of the kernel that gives them.
+    input_scales: See `options.Options`.
     input_norm: Key of `_NORMS`.
+    align_corners: Grid on which pictures and logits are scaled.
     auxiliary: Whether stage 4 gives logits too, in `endpoints['auxiliary']`.
     style: Of the layers here.
   """
@@ -52,9 +66,17 @@ class DeepLab(nn.Module):
   head: nn.Module
   decoder: nn.Module
   num_classes: int
+  logits_size: int
+  input_scales: tuple[float, ...]
   input_norm: str
+  align_corners: bool
   auxiliary: bool
   style: Style
+
+  @property
+  def head_gives_logits(self) -> bool:
+    """Whether the head's result are the class scores."""
+    return getattr(self.head, 'gives_logits', False)
 
   @nn.compact
   def __call__(
@@ -69,22 +91,48 @@ class DeepLab(nn.Module):
 
     Returns:
       Logits `[B, h, w, num_classes]` at the decoder's resolution, float32
-      (float64 for `dtype='float64'`), and the features by name: `stage1` to
-      `stage5`, `low_level`, `head`, `decoder`, and `auxiliary`, logits at
-      the resolution of stage 4, where it was asked for.
+      (float64 for `dtype='float64'`), and the features by name: `image`, what
+      the encoder saw; `stage1` to `stage5`, `low_level`, `head`, `decoder`;
+      and `auxiliary`, logits at the resolution of stage 4, where it was asked
+      for. With `input_scales` the logits are the largest of all scales, and
+      `logits_x1`, `logits_x0.75`, ... those of each at its own resolution.
     """
     mean, deviation = (
       jnp.asarray(v, self.style.param_dtype) for v in _NORMS[self.input_norm]
     )
     x = (image.astype(self.style.param_dtype) - mean) / deviation
-    endpoints = self.encoder(x.astype(self.style.dtype), train=train)
-    x = endpoints['head'] = self.head(endpoints['stage5'], train=train)
-    x = endpoints['decoder'] = self.decoder(x, endpoints, train=train)
-    if self.auxiliary:
-      endpoints['auxiliary'] = AuxiliaryHead(
-        self.num_classes, self.style, name='auxiliary'
-      )(endpoints['stage4'], train=train)
-    return _logits(self.num_classes, self.style)(x), endpoints
+    score = self._scorer(train)
+    logits, endpoints = score(x)
+    for scale in self.input_scales:
+      other = logits if scale == 1 else score(self._scaled(x, scale))[0]
+      endpoints[f'logits_x{scale:g}'] = other
+    for name in [n for n in endpoints if n.startswith('logits_x')]:
+      other = resize(
+        endpoints[name], logits.shape[1:3], align_corners=self.align_corners
+      )
+      logits = jnp.maximum(logits, other)
+    return logits, endpoints
+
+  def _scaled(self, x: jax.Array, scale: float) -> jax.Array:
+    aligned = self.align_corners
+    size = scaled_size(x.shape[1:3], scale, align_corners=aligned)
+    return resize(x, size, align_corners=aligned)
+
+  def _scorer(self, train: bool):
+    """A function of a normalised picture; each call has the same weights."""
+    auxiliary = AuxiliaryHead(self.num_classes, self.style, name='auxiliary')
+    last = _logits(self.num_classes, self.style, self.logits_size)
+
+    def score(x):
+      endpoints = self.encoder(x.astype(self.style.dtype), train=train)
+      endpoints['image'] = x
+      x = endpoints['head'] = self.head(endpoints['stage5'], train=train)
+      x = endpoints['decoder'] = self.decoder(x, endpoints, train=train)
+      if self.auxiliary:
+        endpoints['auxiliary'] = auxiliary(endpoints['stage4'], train=train)
+      return (x if self.head_gives_logits else last(x)), endpoints
+
+    return score
 
 
 class AuxiliaryHead(nn.Module):
@@ -103,10 +151,11 @@ class AuxiliaryHead(nn.Module):
     return _logits(self.num_classes, self.style)(x)
 
 
-def _logits(num_classes: int, style: Style) -> Conv:
+def _logits(num_classes: int, style: Style, size: int = 1) -> Conv:
   return Conv(
     num_classes,
     style,
+    size=size,
     use_bias=True,
     out_dtype=style.param_dtype,
     name='logits',

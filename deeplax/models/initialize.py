@@ -20,7 +20,7 @@ def initialize(
   """Draws the variables of `model`.
 
   Kernels are normal with variance `2 / fan_out` (He et al. 2015), those that
-  give class scores (`.../logits/kernel`) normal with deviation 0.01; biases
+  give class scores (`.../logits*/kernel`) normal with deviation 0.01; biases
   and running means are 0, scales and running variances 1.
 
   Args:
@@ -50,9 +50,10 @@ def abstract_variables(
   """The same tree of `jax.ShapeDtypeStruct`; computes nothing."""
   image = jax.ShapeDtypeStruct(image_shape, np.float32)
   key = jax.ShapeDtypeStruct((2,), np.uint32)
-  return jax.eval_shape(
+  shapes = jax.eval_shape(
     lambda key, image: model.init(key, image, train=False), key, image
   )
+  return {'batch_stats': {}, **shapes}  # networks without batch norm have none
 
 
 def _draw(names: tuple[str, ...], shape: tuple[int, ...], seed: int):
@@ -65,7 +66,7 @@ def _draw(names: tuple[str, ...], shape: tuple[int, ...], seed: int):
       f'No rule to initialise {"/".join(names)} of shape {shape}: add one for '
       f'the name {names[-1]!r} here.'
     )
-  if names[-2] == 'logits':
+  if names[-2].startswith('logits'):
     deviation = 0.01
   else:
     *window, inputs, outputs = shape

@@ -1,6 +1,7 @@
 """Layers with parameters that every network is made of."""
 
 import dataclasses
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -18,6 +19,7 @@ class Style:
   param_dtype: jnp.dtype
   bn_decay: float
   bn_epsilon: float
+  bn_unbiased: bool
   freeze_bn: bool
 
 
@@ -31,6 +33,7 @@ class Conv(nn.Module):
     rate: Step between the taps.
     groups: Channel groups.
     use_bias: Whether there is a bias.
+    padding: `'symmetric'` or `'same'`, see `ops.conv.conv`.
     out_dtype: Of the result; None for the dtype of the computation.
   """
 
@@ -41,6 +44,7 @@ class Conv(nn.Module):
   rate: int = 1
   groups: int = 1
   use_bias: bool = False
+  padding: str = 'symmetric'
   out_dtype: jnp.dtype | None = None
 
   @nn.compact
@@ -58,6 +62,7 @@ class Conv(nn.Module):
       stride=self.stride,
       rate=self.rate,
       groups=self.groups,
+      padding=self.padding,
       out_dtype=self.out_dtype,
     )
     if self.use_bias:
@@ -81,8 +86,9 @@ class BatchNorm(nn.Module):
 
       running = decay * running + (1 - decay) * batch
 
-  with the biased variance (division by n, as in TensorFlow and Flax; PyTorch
-  divides by n - 1).
+  with the variance divided by n, as in TensorFlow and Flax, or with
+  `bn_unbiased` by n - 1, as in PyTorch; the batch itself is normalised with
+  that divided by n in both.
 
   A single value per channel (a batch of one, pooled to one pixel) has no
   variance: it would train to a constant and drive the running variance to 0.
@@ -109,6 +115,8 @@ class BatchNorm(nn.Module):
     values_per_channel = x.size // channels
     if train and not self.style.freeze_bn and values_per_channel > 1:
       y, mean, var = norm_ops.batch_norm(x, scale, bias, epsilon)
+      if self.style.bn_unbiased:
+        var = var * (values_per_channel / (values_per_channel - 1))
       if not self.is_initializing():
         decay = self.style.bn_decay
         for running, batch in ((running_mean, mean), (running_var, var)):
@@ -122,7 +130,7 @@ class BatchNorm(nn.Module):
 class ConvBn(nn.Module):
   """Convolution, batch norm and, unless told otherwise, ReLU.
 
-  Attributes: as of `Conv`; `relu`: whether a ReLU follows.
+  Attributes: as of `Conv`; `activation`: what follows, None for nothing.
   """
 
   features: int
@@ -132,7 +140,8 @@ class ConvBn(nn.Module):
   rate: int = 1
   groups: int = 1
   use_bias: bool = False
-  relu: bool = True
+  padding: str = 'symmetric'
+  activation: Callable[[jax.Array], jax.Array] | None = nn.relu
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -145,33 +154,118 @@ class ConvBn(nn.Module):
       rate=self.rate,
       groups=self.groups,
       use_bias=self.use_bias,
+      padding=self.padding,
       name='conv',
     )(x)
     x = BatchNorm(self.style, name='bn')(x, train=train)
-    return nn.relu(x) if self.relu else x
+    return x if self.activation is None else self.activation(x)
 
 
 class SeparableConvBn(nn.Module):
   """Depthwise convolution and 1x1, each with batch norm and ReLU.
 
-  As in the ASPP and decoder of the DeepLab authors' code.
+  As in the ASPP and decoder of the DeepLab authors' code. Other ports have
+  them after the 1x1 only: `inner_bn=False`.
+
+  Attributes:
+    features: Channels of the result.
+    size: Side of the depthwise kernel, odd.
+    stride: Step between output pixels.
+    rate: Step between the taps.
+    inner_bn: Whether batch norm stands between the two convolutions.
+    inner_activation: What follows that batch norm, None for nothing.
+    activation: What follows the last batch norm, None for nothing.
   """
 
   features: int
   style: Style
   size: int = 3
+  stride: int = 1
   rate: int = 1
+  inner_bn: bool = True
+  inner_activation: Callable[[jax.Array], jax.Array] | None = nn.relu
+  activation: Callable[[jax.Array], jax.Array] | None = nn.relu
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`."""
+    depthwise = dict(
+      features=x.shape[-1],
+      style=self.style,
+      size=self.size,
+      stride=self.stride,
+      rate=self.rate,
+      groups=x.shape[-1],
+      name='depthwise',
+    )
+    if self.inner_bn:
+      x = ConvBn(**depthwise, activation=self.inner_activation)(x, train=train)
+    else:
+      x = Conv(**depthwise)(x)
+    return ConvBn(
+      self.features, self.style, activation=self.activation, name='pointwise'
+    )(x, train=train)
+
+
+def conv3x3(
+  features: int, separable: bool, inner_bn: bool, style: Style, *, name: str
+) -> nn.Module:
+  """A 3x3 convolution with batch norm and ReLU, plain or separable."""
+  if separable:
+    return SeparableConvBn(features, style, inner_bn=inner_bn, name=name)
+  return ConvBn(features, style, size=3, name=name)
+
+
+class UpConv(nn.Module):
+  """Doubles the resolution: `kernel` `[2, 2, C, features]` and `bias`."""
+
+  features: int
+  style: Style
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """`[B, H, W, C]` to `[B, 2H, 2W, features]`."""
+    dtype = self.style.param_dtype
+    kernel = self.param(
+      'kernel',
+      nn.initializers.variance_scaling(2.0, 'fan_out', 'normal'),
+      (2, 2, x.shape[-1], self.features),
+      dtype,
+    )
+    bias = self.param('bias', nn.initializers.zeros, (self.features,), dtype)
+    y = conv_ops.up_convolve(
+      x.astype(self.style.dtype), kernel.astype(self.style.dtype)
+    )
+    return y + bias.astype(y.dtype)
+
+
+class DoubleConv(nn.Module):
+  """Two 3x3 convolutions with ReLU, U-Net's step.
+
+  Attributes:
+    features: Channels of both.
+    rate: Step between the taps.
+    batch_norm: Whether batch norm precedes each ReLU, or else biases.
+  """
+
+  features: int
+  style: Style
+  rate: int = 1
+  batch_norm: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """`[B, H, W, C]` to `[B, H, W, features]`."""
-    channels = x.shape[-1]
-    x = ConvBn(
-      channels,
-      self.style,
-      size=self.size,
-      rate=self.rate,
-      groups=channels,
-      name='depthwise',
-    )(x, train=train)
-    return ConvBn(self.features, self.style, name='pointwise')(x, train=train)
+    for n in (1, 2):
+      x = Conv(
+        self.features,
+        self.style,
+        size=3,
+        rate=self.rate,
+        use_bias=not self.batch_norm,
+        name=f'conv{n}',
+      )(x)
+      if self.batch_norm:
+        x = BatchNorm(self.style, name=f'bn{n}')(x, train=train)
+      x = nn.relu(x)
+    return x

@@ -8,8 +8,17 @@ import jax.numpy as jnp
 
 from deeplax.models import atrous, layers
 
-INPUT_NORMS = ('imagenet', 'symmetric', 'mean')
+INPUT_NORMS = ('imagenet', 'symmetric', 'mean', 'vgg')
 DTYPES = ('float32', 'bfloat16', 'float64')
+PADDINGS = ('symmetric', 'same')
+UPSAMPLINGS = ('nearest', 'transposed')
+_TUPLES = (
+  'multi_grid',
+  'atrous_rates',
+  'image_pooling_window',
+  'unet_channels',
+  'input_scales',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,22 +31,39 @@ class Options:
     variant: Row of that encoder's table, e.g. `'101'` or `'50_slim'`.
     output_stride: Of the encoder's last stage: 8, 16 or 32.
     multi_grid: Rate multiplier per unit of the last stage; () is 1 each.
+    padding: Of the encoder's strided layers: `'symmetric'`, or `'same'` as
+      TensorFlow pads; mobilenet_v2 only.
     head: Module of `deeplax/models/heads`.
-    atrous_rates: Of the head, at output stride 16.
+    atrous_rates: Of the head, at output stride 16; () for none.
     head_channels: Channels of every branch of the head, and of its result.
     head_bias: Whether convolutions before batch norm in the head have biases.
     head_separable: Whether the head's 3x3 convolutions are separable.
+    head_conv3x3: Whether one more 3x3 convolution ends the head.
     image_pooling: Whether the head has a branch that sees the whole picture.
+    image_pooling_window: Height and width, in pixels of the picture, of what
+      that branch sees instead of the whole; () for the whole.
     dropout: Rate of dropping the head's features while training.
     decoder: Module of `deeplax/models/decoders`.
     decoder_channels: Channels of the decoder's 3x3 convolutions.
+    decoder_layers: Number of the 3x3 convolutions of v3plus.
     decoder_separable: Whether these are separable.
+    separable_inner_bn: Whether separable convolutions of head and decoder have
+      batch norm and ReLU between depthwise and 1x1, too.
     low_level_channels: What the encoder's early features are reduced to.
+    unet_channels: Channels of each level of the unet decoder, deepest first.
+    unet_upsampling: `'nearest'`, or `'transposed'`: 2x2 up-convolutions.
+    unet_bn: Whether its convolutions have batch norm, or else biases.
+    unet_center: Whether two more convolutions precede its first level.
+    logits_size: Side of the kernel that gives the class scores.
     auxiliary: Whether a small head on stage 4 gives logits of its own.
-    input_norm: `'imagenet'`, `'symmetric'` or `'mean'`.
+    input_scales: Scales of the picture whose logits are joined by their
+      maximum, the first 1; () for the picture as it is.
+    input_norm: `'imagenet'`, `'symmetric'`, `'mean'` or `'vgg'`.
     align_corners: Grid of every bilinear upsampling.
     bn_decay: Of the running statistics; PyTorch's momentum is 1 minus this.
     bn_epsilon: Added to variances.
+    encoder_bn_epsilon: The same in the encoder; None for `bn_epsilon`.
+    bn_unbiased: Whether running variances are divided by n - 1, as PyTorch's.
     freeze_bn: Whether training, too, uses the running statistics as they are.
     dtype: Of the computation. Parameters are float32, or float64 for float64.
     remat: Whether units of the encoder are recomputed for the gradient.
@@ -48,28 +74,41 @@ class Options:
   variant: str = '101'
   output_stride: int = 16
   multi_grid: tuple[int, ...] = ()
+  padding: str = 'symmetric'
   head: str = 'aspp'
   atrous_rates: tuple[int, ...] = (6, 12, 18)
   head_channels: int = 256
   head_bias: bool = False
   head_separable: bool = False
+  head_conv3x3: bool = False
   image_pooling: bool = True
+  image_pooling_window: tuple[int, ...] = ()
   dropout: float = 0.1
   decoder: str = 'v3plus'
   decoder_channels: int = 256
+  decoder_layers: int = 2
   decoder_separable: bool = False
+  separable_inner_bn: bool = True
   low_level_channels: int = 48
+  unet_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
+  unet_upsampling: str = 'nearest'
+  unet_bn: bool = True
+  unet_center: bool = False
+  logits_size: int = 1
   auxiliary: bool = False
+  input_scales: tuple[float, ...] = ()
   input_norm: str = 'imagenet'
   align_corners: bool = False
   bn_decay: float = 0.9
   bn_epsilon: float = 1e-5
+  encoder_bn_epsilon: float | None = None
+  bn_unbiased: bool = False
   freeze_bn: bool = False
   dtype: str = 'float32'
   remat: bool = False
 
   def __post_init__(self):
-    for name in ('multi_grid', 'atrous_rates'):  # lists come out of JSON
+    for name in _TUPLES:  # lists come out of JSON
       object.__setattr__(self, name, tuple(getattr(self, name)))
     object.__setattr__(self, 'variant', str(self.variant))
     atrous.check_output_stride(self.output_stride)
@@ -77,26 +116,61 @@ class Options:
       'num_classes',
       'head_channels',
       'decoder_channels',
+      'decoder_layers',
       'low_level_channels',
     ):
       if getattr(self, name) < 1:
         raise ValueError(f'`{name}` (={getattr(self, name)}) must be positive.')
+    self._check_shapes()
     for name in ('dropout', 'bn_decay'):
       if not 0 <= getattr(self, name) < 1:
         raise ValueError(
           f'`{name}` (={getattr(self, name)}) must be at least 0 and below 1.'
         )
-    if self.bn_epsilon <= 0:
-      raise ValueError(f'`bn_epsilon` (={self.bn_epsilon}) must be positive.')
-    if self.input_norm not in INPUT_NORMS:
-      raise ValueError(
-        f'`input_norm` (={self.input_norm!r}) must be one of {INPUT_NORMS}.'
-      )
-    if self.dtype not in DTYPES:
-      raise ValueError(f'`dtype` (={self.dtype!r}) must be one of {DTYPES}.')
+    for name in ('bn_epsilon', 'encoder_bn_epsilon'):
+      value = getattr(self, name)
+      if value is not None and value <= 0:
+        raise ValueError(f'`{name}` (={value}) must be positive.')
+    for name, choices in (
+      ('input_norm', INPUT_NORMS),
+      ('dtype', DTYPES),
+      ('padding', PADDINGS),
+      ('unet_upsampling', UPSAMPLINGS),
+    ):
+      if getattr(self, name) not in choices:
+        raise ValueError(
+          f'`{name}` (={getattr(self, name)!r}) must be one of {choices}.'
+        )
     if self.dtype == 'float64' and not jax.config.jax_enable_x64:
       raise ValueError(
         '`dtype` (=float64) needs 64-bit mode: set JAX_ENABLE_X64=1.'
+      )
+
+  def _check_shapes(self):
+    if len(self.image_pooling_window) not in (0, 2):
+      raise ValueError(
+        f'`image_pooling_window` (={self.image_pooling_window}) must be a '
+        'height and a width in pixels, or () for the whole picture.'
+      )
+    if not self.unet_channels or min(self.unet_channels) < 1:
+      raise ValueError(
+        f'`unet_channels` (={self.unet_channels}) must be positive, one for '
+        'each level.'
+      )
+    if self.logits_size < 1 or self.logits_size % 2 == 0:
+      raise ValueError(
+        f'`logits_size` (={self.logits_size}) must be odd and positive.'
+      )
+    scales = self.input_scales
+    if scales and (scales[0] != 1 or min(scales) <= 0):
+      raise ValueError(
+        f'`input_scales` (={scales}) must be positive and start with 1, as in '
+        '(1.0, 0.75, 0.5), or be ().'
+      )
+    if self.padding == 'same' and self.encoder != 'mobilenet_v2':
+      raise ValueError(
+        f'`padding` (=same) exists for mobilenet_v2 only: {self.encoder} is '
+        'padded symmetrically by its authors, too.'
       )
 
   @classmethod
@@ -114,13 +188,21 @@ class Options:
     return cls(num_classes=num_classes, **keys)
 
   @property
+  def encoder_style(self) -> layers.Style:
+    """What the encoder's layers share."""
+    if self.encoder_bn_epsilon is None:
+      return self.style
+    return dataclasses.replace(self.style, bn_epsilon=self.encoder_bn_epsilon)
+
+  @property
   def style(self) -> layers.Style:
-    """What all layers share."""
+    """What the layers of head and decoder share."""
     dtype = jnp.dtype(self.dtype)
     return layers.Style(
       dtype=dtype,
       param_dtype=jnp.promote_types(dtype, jnp.float32),
       bn_decay=self.bn_decay,
       bn_epsilon=self.bn_epsilon,
+      bn_unbiased=self.bn_unbiased,
       freeze_bn=self.freeze_bn,
     )

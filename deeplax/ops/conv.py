@@ -17,6 +17,7 @@ def conv(
   stride: int = 1,
   rate: int = 1,
   groups: int = 1,
+  padding: str = 'symmetric',
   out_dtype: jax.typing.DTypeLike | None = None,
 ) -> jax.Array:
   """Convolves with explicit symmetric zero padding of `rate * (k - 1) // 2`.
@@ -27,7 +28,9 @@ def conv(
 
   Output pixel i is centred on input pixel `stride * i` at even and at odd
   sizes, which is what makes a network give the same features at every output
-  stride. `padding='SAME'` does not: at stride 2 it pads even sizes by (0, 1).
+  stride. TensorFlow's SAME does not: at stride 2 it pads even sizes by (0, 1),
+  and everything moves by half a pixel. `padding='same'` is that, for weights
+  that were trained so.
 
   Args:
     x: `[B, H, W, C]`.
@@ -35,6 +38,7 @@ def conv(
     stride: Step between output pixels, in input pixels.
     rate: Step between the taps of the kernel, in input pixels.
     groups: Number of channel groups; C for a depthwise convolution.
+    padding: `'symmetric'` or `'same'`.
     out_dtype: Of the result; by default that of `x`.
 
   Returns:
@@ -53,20 +57,50 @@ def conv(
       f'The input has {x.shape[-1]} channels, but a kernel of shape '
       f'{kernel.shape} in {groups} group(s) expects {channels * groups}.'
     )
-  kernel = _reachable_taps(kernel, x.shape[1:3], rate)
+  if padding == 'same' and stride > 1:
+    pads = tuple(
+      same_padding(n, k, stride, rate)
+      for n, k in zip(x.shape[1:3], kernel.shape)
+    )
+  else:
+    kernel = _reachable_taps(kernel, x.shape[1:3], rate)
+    pads = tuple((rate * (k // 2),) * 2 for k in kernel.shape[:2])
   reach = rate * (kernel.shape[0] // 2)
   depthwise = channels == 1 and groups == kernel.shape[-1]
   if kernel.shape[:2] == (1, 1) and groups == 1:
     op = functools.partial(_point, stride=stride, out_dtype=out_dtype)
   elif depthwise and (rate > 1 or jax.default_backend() == 'cpu'):
     op = functools.partial(
-      _depthwise, stride=stride, rate=rate, out_dtype=out_dtype
+      _depthwise,
+      stride=stride,
+      rate=rate,
+      columns=pads[1],
+      out_dtype=out_dtype,
     )
   else:
     op = functools.partial(
-      _dense, stride=stride, rate=rate, groups=groups, out_dtype=out_dtype
+      _dense,
+      stride=stride,
+      rate=rate,
+      groups=groups,
+      columns=pads[1],
+      out_dtype=out_dtype,
     )
-  return rows.sliding(op, x, kernel, reach=reach, stride=stride)
+  return rows.sliding(op, x, kernel, reach=reach, stride=stride, pad=pads[0])
+
+
+def same_padding(
+  size: int, window: int, stride: int, rate: int
+) -> tuple[int, int]:
+  """Pixels that TensorFlow's SAME adds before and after an axis.
+
+  out = ceil(size / stride)
+  total = max((out - 1) * stride + (window - 1) * rate + 1 - size, 0)
+  before = total // 2
+  """
+  reach = (-(-size // stride) - 1) * stride + (window - 1) * rate + 1
+  total = max(reach - size, 0)
+  return total // 2, total - total // 2
 
 
 def _point(x, kernel, pad, *, stride, out_dtype):
@@ -82,12 +116,12 @@ def _point(x, kernel, pad, *, stride, out_dtype):
   )
 
 
-def _dense(x, kernel, pad, *, stride, rate, groups, out_dtype):
+def _dense(x, kernel, pad, *, stride, rate, groups, columns, out_dtype):
   return lax.conv_general_dilated(
     x,
     kernel,
     window_strides=(stride, stride),
-    padding=(pad, _column_pad(kernel, rate)),
+    padding=(pad, columns),
     rhs_dilation=(rate, rate),
     dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
     feature_group_count=groups,
@@ -95,7 +129,7 @@ def _dense(x, kernel, pad, *, stride, rate, groups, out_dtype):
   )
 
 
-def _depthwise(x, kernel, pad, *, stride, rate, out_dtype):
+def _depthwise(x, kernel, pad, *, stride, rate, columns, out_dtype):
   """Adds up shifted pictures, each times its tap, in at least float32.
 
   XLA's grouped convolution takes 25 times as long on a CPU, and 12 times at
@@ -103,7 +137,7 @@ def _depthwise(x, kernel, pad, *, stride, rate, out_dtype):
   """
   side = kernel.shape[:2]
   wide = jnp.promote_types(x.dtype, jnp.float32)
-  x = jnp.pad(x, ((0, 0), pad, _column_pad(kernel, rate), (0, 0)))
+  x = jnp.pad(x, ((0, 0), pad, columns, (0, 0)))
   height, width = (n - rate * (k - 1) for n, k in zip(x.shape[1:3], side))
   total = 0
   for i, j in itertools.product(*map(range, side)):
@@ -111,10 +145,6 @@ def _depthwise(x, kernel, pad, *, stride, rate, out_dtype):
     shifted = x[:, top : top + height : stride, left : left + width : stride]
     total = total + shifted.astype(wide) * kernel[i, j, 0].astype(wide)
   return total.astype(out_dtype or x.dtype)
-
-
-def _column_pad(kernel, rate):
-  return (rate * (kernel.shape[1] // 2),) * 2
 
 
 def _reachable_taps(
@@ -134,3 +164,32 @@ def _reachable_taps(
         kernel, half - reach, half + reach + 1, axis=axis
       )
   return kernel
+
+
+def up_convolve(
+  x: jax.Array,
+  kernel: jax.Array,
+  *,
+  out_dtype: jax.typing.DTypeLike | None = None,
+) -> jax.Array:
+  """Doubles the resolution: every pixel becomes k x k ("up-convolution").
+
+      y[b, k*i + u, k*j + v, o] = sum_c kernel[u, v, c, o] * x[b, i, j, c]
+
+  PyTorch's `ConvTranspose2d` with stride k and no padding; its kernels are
+  `[C, O, k, k]`.
+
+  Args:
+    x: `[B, H, W, C]`.
+    kernel: `[k, k, C, O]`, k = 2 in U-Net.
+    out_dtype: Of the result; by default that of `x`.
+
+  Returns:
+    `[B, k*H, k*W, O]`.
+  """
+  batch, height, width, _ = x.shape
+  size, _, _, outputs = kernel.shape
+  y = jnp.einsum(
+    'bijc,uvco->biujvo', x, kernel, preferred_element_type=out_dtype
+  )
+  return y.reshape(batch, size * height, size * width, outputs)

@@ -1,12 +1,30 @@
 """Resampling of pictures and feature maps to another size."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 METHODS = ('bilinear', 'nearest')
+
+
+def scaled_size(
+  size: tuple[int, int], scale: float, *, align_corners: bool = False
+) -> tuple[int, int]:
+  """Size of a picture at another scale: at least 1 x 1.
+
+  With half-pixel centres round(n * scale), halves up; with align_corners
+  floor((n - 1) * scale + 1), as in the official DeepLab, so that n = OS * k + 1
+  stays of that form whenever k * scale is whole.
+  """
+  if align_corners:
+    # Through float64, 1024 * 1.1 and the like fall a bit short.
+    new = [math.floor((n - 1) * scale + 1 + 1e-9) for n in size]
+  else:
+    new = [math.floor(n * scale + 0.5) for n in size]
+  return max(new[0], 1), max(new[1], 1)
 
 
 def resize(

@@ -30,6 +30,7 @@ def sliding(
   reach: int,
   stride: int,
   fill: float = 0.0,
+  pad: tuple[int, int] | None = None,
 ) -> jax.Array:
   """Applies `op(x, *weights, pad)`, over devices where `x` is on several.
 
@@ -51,11 +52,13 @@ def sliding(
     reach: Rows that a window covers above and below its centre.
     stride: Rows between centres.
     fill: What lies beyond the picture.
+    pad: Rows of `fill` above and below, where they are not `reach` each: then
+      every device computes all rows.
 
   Returns:
     `[B, ceil(H / stride), ...]`.
   """
-  everywhere = (reach, reach)
+  everywhere = (reach, reach) if pad is None else pad
   if reach == 0 and stride == 1:
     return op(x, *weights, everywhere)
   mesh = jax.typeof(x).sharding.mesh
@@ -64,7 +67,7 @@ def sliding(
     return op(x, *weights, everywhere)
   pictures = dict(mesh.shape).get(BATCH, 1)
   batch = BATCH if x.shape[0] % pictures == 0 and pictures > 1 else None
-  if x.shape[1] % (devices * stride):
+  if everywhere != (reach, reach) or x.shape[1] % (devices * stride):
     whole = NamedSharding(mesh, P(batch))
     # Before and after: both gradients are then computed on whole rows too.
     y = op(lax.with_sharding_constraint(x, whole), *weights, everywhere)

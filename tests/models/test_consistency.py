@@ -17,12 +17,27 @@ EXCEPTIONS = {
     'as in the course project, the first unit of an atrous stage has the rate '
     'of the others, though its first convolution stands before the stride'
   ),
-  'decoders/conv3x3': 'its rate is 1 at every output stride',
+  'encoders/mobilenet_v2/*_smp': (
+    'as in segmentation_models_pytorch, every convolution of an atrous stage '
+    'has the new rate, the one that had the stride too'
+  ),
+  'encoders/vgg/16_large_fov': (
+    'as in DeepLab V1, its 3x3 pools have rate 1 among convolutions of rate 2'
+  ),
+  'heads/global_pool': 'the mean of all features is not that of every second',
   'decoders/v3plus': (
     'its result has stride 4 always, upsampled from more or fewer features'
   ),
+  'decoders/unet': (
+    'its result has the size of the picture, upsampled from more or fewer '
+    'features'
+  ),
 }
-SIZE = (64, 47)  # an even and an odd one
+# The largest output stride, where that is not 32.
+LARGEST = {'unet': 16}
+# What a head needs to have branches that scale to every output stride.
+RATES = {'large_fov': (6,), 'aspp_sum': (2, 4, 6, 8)}
+SIZES = ((64, 47), (49, 94))  # even and odd, in both directions
 
 
 def encoders():
@@ -54,13 +69,20 @@ def assert_subsampled(fine, coarse, step, message):
   )
 
 
-def encoded(encoder, variant):
-  x = np.random.default_rng(0).standard_normal((1, *SIZE, 3))
-  x = x.astype(np.float32)
+def encoded(encoder, variant, size, **keys):
+  """Features by output stride, in float64: rounding can't hide anything."""
+  with jax.enable_x64(True):
+    return _encoded(encoder, variant, size, dtype='float64', **keys)
+
+
+def _encoded(encoder, variant, size, **keys):
+  x = np.random.default_rng(0).standard_normal((1, *size, 3))
   result = {}
   for output_stride in (8, 16, 32):
+    if output_stride > LARGEST.get(encoder, 32):
+      continue
     model = part(
-      'encoders', encoder, variant=variant, output_stride=output_stride
+      'encoders', encoder, variant=variant, output_stride=output_stride, **keys
     )
     if hasattr(model, 'width'):
       model = model.clone(width=4)
@@ -70,18 +92,35 @@ def encoded(encoder, variant):
   return result
 
 
+def assert_consistent(features):
+  assert_subsampled(features[8], features[16], 2, '8 against 16')
+  if 32 in features:
+    assert_subsampled(features[8], features[32], 4, '8 against 32')
+
+
+@pytest.mark.parametrize('size', SIZES, ids=str)
 @pytest.mark.parametrize('encoder, variant', encoders())
-def test_encoder(encoder, variant):
+def test_encoder(encoder, variant, size):
   reason = exception('encoders', encoder, variant)
   if reason:
     pytest.skip(reason)
-  features = encoded(encoder, variant)
-  assert_subsampled(features[8], features[16], 2, '8 against 16')
-  assert_subsampled(features[8], features[32], 4, '8 against 32')
+  assert_consistent(encoded(encoder, variant, size))
 
 
-def test_the_exception_is_one():
-  features = encoded('resnet', '18_course')
+@pytest.mark.parametrize(
+  'encoder, variant', [('resnet', '50_beta'), ('xception', '65')]
+)
+def test_encoder_with_multi_grid(encoder, variant):
+  assert_consistent(encoded(encoder, variant, SIZES[0], multi_grid=(1, 2, 4)))
+
+
+@pytest.mark.parametrize(
+  'encoder, variant',
+  [('resnet', '18_course'), ('mobilenet_v2', '1.0_smp')]
+  + [('vgg', '16_large_fov')],
+)
+def test_exceptions_are_such(encoder, variant):
+  features = encoded(encoder, variant, SIZES[0])
   with pytest.raises(AssertionError):
     assert_subsampled(features[8], features[16], 2, '8 against 16')
 
@@ -102,6 +141,7 @@ def test_head(head, separable):
       output_stride=output_stride,
       head_channels=4,
       head_separable=separable,
+      atrous_rates=RATES.get(head, (6, 12, 18)),
     )
     inputs = x[:, ::step, ::step]
     variables = random_variables(model, inputs)

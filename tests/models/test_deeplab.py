@@ -201,7 +201,7 @@ def test_dropout_needs_training():
   [
     (dict(encoder='alexnet'), "no encoder 'alexnet'.*resnet"),
     (dict(head='pyramid'), "no head 'pyramid'.*aspp"),
-    (dict(decoder='v4'), "no decoder 'v4'.*conv3x3, none, v3plus"),
+    (dict(decoder='v4'), "no decoder 'v4'.*none, unet, v3plus"),
     (dict(name='segformer'), "no model 'segformer'.*deeplab"),
     (dict(variant='19'), "no variant '19'.*101"),
     (dict(ouput_stride=8), "'ouput_stride'; did you mean 'output_stride'"),

@@ -108,7 +108,12 @@ def test_deeplabv3_equals_torchvision():
     weights=None, weights_backbone=None, num_classes=21, aux_loss=True
   )
   model = models.build(
-    21, variant='50', output_stride=8, decoder='conv3x3', auxiliary=True
+    21,
+    variant='50',
+    output_stride=8,
+    head_conv3x3=True,
+    decoder='none',
+    auxiliary=True,
   )
   variables = pair(model, module, 'torchvision')
   assert count(variables) == torch_count(module) == 42_004_074

@@ -43,7 +43,7 @@ _ASPP = (
 )
 _TORCHVISION = (
   (
-    r'decoder/conv1/(conv|bn)',
+    r'head/conv3x3/(conv|bn)',
     lambda m: f'classifier.{1 + (m[1] == "bn")}',
   ),
   (r'logits', 'classifier.4'),

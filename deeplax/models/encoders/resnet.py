@@ -15,8 +15,9 @@ Atrous rates follow where the stride lives (`models/atrous.py`), so every
 style but `_course` gives the same features at every output stride. At 16 the
 last stage has rates (1, 2, 2) in PyTorch's style, whose first 3x3 stands
 before the stride it lost, and (2, 2, 2) in the others. `_course` has those on
-PyTorch's strides, as github.com/fregu856/deeplabv3: its features change with
-the output stride, and weights belong to the one they were trained at.
+PyTorch's strides, as github.com/fregu856/deeplabv3 and the dilated encoders
+of segmentation_models_pytorch: its features change with the output stride, and
+weights belong to the one they were trained at.
 
 `multi_grid` multiplies the rates of the last stage, unit by unit: (1, 2, 4)
 gives (2, 4, 8) at output stride 16 and (4, 8, 16) at 8 in slim's, beta's and
@@ -84,7 +85,7 @@ def build(options: Options) -> 'ResNet':
     output_stride=options.output_stride,
     multi_grid=options.multi_grid,
     remat=options.remat,
-    style=options.style,
+    style=options.encoder_style,
   )
   model.plan()  # raises now, not when it is first applied
   return model
@@ -167,7 +168,7 @@ def _shortcut(unit, x: jax.Array, features: int, train: bool) -> jax.Array:
   if x.shape[-1] == features:
     return pool.max_pool(x, window=1, stride=stride)
   return ConvBn(
-    features, unit.style, stride=stride, relu=False, name='shortcut'
+    features, unit.style, stride=stride, activation=None, name='shortcut'
   )(x, train=train)
 
 

@@ -2,7 +2,10 @@
 
 A 1x1 convolution, three 3x3 at `atrous_rates` and the mean of the whole
 picture, each of `head_channels` with batch norm and ReLU, are concatenated
-and projected to `head_channels` again.
+and projected to `head_channels` again. MobileNetV2's has no atrous branches
+(`atrous_rates=()`); torchvision's and segmentation_models_pytorch's end in one
+more 3x3 convolution (`head_conv3x3`), which has rate 1 at every output stride
+and so does not see the same pixels at each.
 """
 
 import flax.linen as nn
@@ -10,25 +13,32 @@ import jax
 import jax.numpy as jnp
 
 from deeplax.models import atrous
-from deeplax.models.layers import ConvBn, SeparableConvBn, Style
+from deeplax.models.layers import ConvBn, SeparableConvBn, Style, conv3x3
 from deeplax.models.options import Options
 from deeplax.ops import pool
+from deeplax.ops.resize import resize
 
 
 def build(options: Options) -> 'AsppHead':
   """The head that `options` ask for; ValueError for other than three rates."""
   rates = options.atrous_rates
-  if len(rates) != 3:
+  if len(rates) not in (0, 3):
     raise ValueError(
       f'`atrous_rates` (={rates}) must have 3 entries, for the three atrous '
-      'branches of ASPP.'
+      'branches of ASPP, or be () for none.'
     )
+  stride = options.output_stride
   return AsppHead(
     features=options.head_channels,
     rates=atrous.scale_rates(rates, options.output_stride),
     use_bias=options.head_bias,
     separable=options.head_separable,
+    inner_bn=options.separable_inner_bn,
     image_pooling=options.image_pooling,
+    # As many features as a picture of that size has.
+    window=tuple(-(-n // stride) for n in options.image_pooling_window),
+    align_corners=options.align_corners,
+    conv3x3=options.head_conv3x3,
     dropout=options.dropout,
     style=options.style,
   )
@@ -41,7 +51,10 @@ class Aspp(nn.Module):
   rates: tuple[int, ...]
   use_bias: bool
   separable: bool
+  inner_bn: bool
   image_pooling: bool
+  window: tuple[int, ...]
+  align_corners: bool
   style: Style
 
   @nn.compact
@@ -55,15 +68,22 @@ class Aspp(nn.Module):
       name = f'branch{i + 1}'
       if self.separable:
         branch = SeparableConvBn(
-          self.features, self.style, rate=rate, name=name
+          self.features,
+          self.style,
+          rate=rate,
+          inner_bn=self.inner_bn,
+          name=name,
         )
       else:
         branch = ConvBn(**point, size=3, rate=rate, name=name)
       branches.append(branch(x, train=train))
     if self.image_pooling:
-      y = pool.global_average(x)
+      if self.window:
+        y = pool.window_average(x, self.window)
+      else:
+        y = pool.global_average(x)
       y = ConvBn(**point, name='image_pooling')(y, train=train)
-      branches.append(jnp.broadcast_to(y, branches[0].shape))
+      branches.append(resize(y, x.shape[1:3], align_corners=self.align_corners))
     return jnp.concatenate(branches, axis=-1)
 
 
@@ -74,8 +94,12 @@ class AsppHead(nn.Module):
     features: Channels of each branch and of the result.
     rates: Rates of the atrous branches, as they are applied.
     use_bias: Whether the dense convolutions have biases before batch norm.
-    separable: Whether the atrous branches are separable.
+    separable: Whether the atrous branches, and `conv3x3`, are separable.
+    inner_bn: Whether these have batch norm before their 1x1, too.
     image_pooling: Whether there is a branch of the picture's mean.
+    window: Height and width of the means, in features; () for the whole.
+    align_corners: Grid on which means of windows are spread over the picture.
+    conv3x3: Whether one more 3x3 convolution follows the projection.
     dropout: Rate while training.
     style: Of all layers.
   """
@@ -84,7 +108,11 @@ class AsppHead(nn.Module):
   rates: tuple[int, ...]
   use_bias: bool
   separable: bool
+  inner_bn: bool
   image_pooling: bool
+  window: tuple[int, ...]
+  align_corners: bool
+  conv3x3: bool
   dropout: float
   style: Style
 
@@ -96,11 +124,19 @@ class AsppHead(nn.Module):
       self.rates,
       self.use_bias,
       self.separable,
+      self.inner_bn,
       self.image_pooling,
+      self.window,
+      self.align_corners,
       self.style,
       name='aspp',
     )(x, train=train)
     x = ConvBn(
       self.features, self.style, use_bias=self.use_bias, name='project'
     )(x, train=train)
-    return nn.Dropout(self.dropout, deterministic=not train)(x)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    if not self.conv3x3:
+      return x
+    return conv3x3(
+      self.features, self.separable, self.inner_bn, self.style, name='conv3x3'
+    )(x, train=train)
