@@ -104,6 +104,14 @@ class Checkpointer:
     self._manager.close()
 
 
+def save_variables(directory: pathlib.Path, variables: dict[str, Any]) -> None:
+  """Writes weights alone as step 0: for what starts from or evaluates them."""
+  model = {name: variables[name] for name in ('params', 'batch_stats')}
+  with _open(directory, read_only=False) as manager:
+    manager.save(0, args=_composite(ocp.args.StandardSave, {'model': model}))
+    manager.wait_until_finished()
+
+
 def steps(workdir: pathlib.Path) -> tuple[list[int], int | None]:
   """All steps there are, and the best one (None without an evaluation)."""
   with _reading(workdir) as manager:

@@ -11,3 +11,7 @@ class ConfigError(UserError):
 
 class RunError(UserError):
   """A workdir, a checkpoint or a run that can't go on."""
+
+
+class WeightsError(UserError):
+  """A file of weights that can't be read, or does not fit the network."""

@@ -24,6 +24,7 @@ ALONE = {
 ALLOWED = {
   'models': {'models', 'ops'},
   'data': {'data', 'errors'},
+  'pretrained': {'pretrained', 'errors'},
   'optimizers': set(),
   'checkpoint': {'errors', 'sharding', 'state'},
   'sharding': set(),
@@ -36,7 +37,8 @@ ALLOWED = {
 ROOMS = {
   'flax.linen': ('models/',),
   'orbax': ('checkpoint.py',),
-  'tensorflow': (),
+  'tensorflow': ('pretrained/tf_deeplab.py',),
+  'torch': ('pretrained/pytorch.py',),
   'clu': ('summaries.py',),
   'absl': ('cli.py', 'data/', 'benchmark.py', 'describe.py'),
 }
