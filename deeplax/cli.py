@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import gc
+import importlib
 import logging
 import os
 import pathlib
@@ -141,6 +142,24 @@ def define_numbers(
   return flags.DEFINE(_Numbers(kind, count, low), name, (), help_text)
 
 
+def define_size(name: str, help_text: str) -> flags.FlagHolder:
+  """A flag such as `--size=512x1024`: (height, width), None if unset."""
+  return flags.DEFINE(_Size(), name, None, help_text)
+
+
+class _Size(flags.ArgumentParser):
+  syntactic_help = 'heightxwidth, e.g. 512x1024'
+
+  def parse(self, argument):
+    match = re.fullmatch(r'(\d+)x(\d+)', str(argument))
+    if not match:
+      raise ValueError('must be like 512x1024')
+    return int(match[1]), int(match[2])
+
+  def flag_type(self):
+    return 'size'
+
+
 class _Numbers(flags.ArgumentParser):
   syntactic_help = 'numbers, separated by commas'
 
@@ -163,6 +182,27 @@ class _Numbers(flags.ArgumentParser):
 
   def flag_type(self):
     return 'numbers'
+
+
+def load_configs(names: Sequence[str]) -> dict[str, object]:
+  """Configs by name, such as `r101` or `r101:os16+camvid`, of configs/.
+
+  Raises:
+    ConfigError: A name is that of no config, or a variant does not exist.
+  """
+  result = {}
+  for name in names:
+    file, _, argument = name.partition(':')
+    try:
+      module = importlib.import_module(f'configs.{file}')
+      result[name] = module.get_config(argument.replace('+', ','))
+    except ModuleNotFoundError as error:
+      raise ConfigError(
+        f'there is no configs/{file}.py. Give names such as r101, unet:smoke.'
+      ) from error
+    except ValueError as error:
+      raise ConfigError(f'{name}: {error}') from error
+  return result
 
 
 def config_name(path_and_argument: str) -> str:

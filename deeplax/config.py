@@ -61,6 +61,19 @@ def validate(config: ml_collections.ConfigDict) -> None:
   _check_devices(config)
 
 
+def validate_model(config: ml_collections.ConfigDict) -> None:
+  """Checks the values of all keys, and what concerns the network alone.
+
+  Raises:
+    ConfigError: As `validate`.
+  """
+  config_ranges.check(config)
+  try:
+    _build_model(config)
+  except ValueError as error:
+    raise ConfigError(str(error)) from error
+
+
 def _build_model(config):
   models.build(2, **model_options(config))
 

@@ -44,7 +44,7 @@ def convert(
     WeightsError: On weights that can't be read or do not fit.
     RunError: If the folder holds a run, or can't be written.
   """
-  config_lib.validate(config)
+  config_lib.validate_model(config)
   output = pathlib.Path(output)
   if workdir_lib.has_checkpoint(output):
     raise RunError(

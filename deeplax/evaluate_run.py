@@ -1,5 +1,6 @@
 """Evaluates the checkpoint of a run, at any stride and scales, in words."""
 
+import dataclasses
 import json
 import logging
 import math
@@ -13,7 +14,9 @@ import ml_collections
 
 from deeplax import config as config_lib
 from deeplax import (
+  cost,
   data,
+  evaluation_table,
   inference,
   models,
   recipe,
@@ -26,6 +29,7 @@ from deeplax.checkpoint import write_json
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
 from deeplax.evaluate import Evaluation, Evaluator
+from deeplax.models import atrous
 
 log = logging.getLogger('deeplax')
 
@@ -60,6 +64,9 @@ def evaluate_run(
     max_pictures: Only the first so many of the split.
     workers: Processes that read; default: `config.input.workers`.
 
+  Of several strides those that the network can't have are left out, and said;
+  for each the time and the memory of one picture are measured on this device.
+
   Returns:
     The evaluations, in the order of `output_strides`.
 
@@ -74,7 +81,7 @@ def evaluate_run(
   strides = tuple(output_strides) or (config.model.output_stride,)
   try:
     scales = inference.check_scales(scales)
-    nets = {s: build(config, info, output_stride=s) for s in strides}
+    nets, impossible = build_all(config, info, strides)
   except ValueError as error:
     raise RunError(str(error)) from error
   folder = dataset.dir if data_dir is None else data_dir
@@ -86,7 +93,13 @@ def evaluate_run(
     source = First(source, max_pictures)
 
   weights = recipe.saved_class_weights(config, workdir)
-  evaluations = []
+  evaluations, costs = [], []
+  views = dict(
+    scales=scales,
+    flip=flip,
+    align_corners=config.model.align_corners,
+    window=window,
+  )
   for stride, model in nets.items():
     evaluator = Evaluator(
       model,
@@ -100,15 +113,13 @@ def evaluate_run(
       ops=config.input.eval,
       workers=config.input.workers if workers is None else workers,
       loss_fn=recipe.eval_loss(config, weights),
-      scales=scales,
-      flip=flip,
-      align_corners=config.model.align_corners,
-      window=window,
+      **views,
       void_class=config.loss.void_class,
       prefix=split,
       on_error=dataset.on_error,
     )
     evaluation = evaluator(variables)
+    measured = cost_of_first(evaluation, model, variables, views)
     options = {
       'output_stride': stride,
       'scales': list(scales),
@@ -116,18 +127,61 @@ def evaluate_run(
       'window': list(window) if window else None,
       'max_pictures': max_pictures,
     }
-    head = f'{workdir}, step {step}, {split}: {describe(options)}'
+    views_words = evaluation_table.describe(options)
+    head = f'{workdir}, step {step}, {split}: {views_words}'
     if jax.process_index() == 0:
-      path = write(workdir, split, step, options, evaluation, info)
-      print(f'\n{head}\n{table(evaluation, info, split, config)}')
+      path = write(workdir, split, step, options, evaluation, info, measured)
+      words = evaluation_table.table(evaluation, info, split, config)
+      print(f'\n{head}\n{words}')
+      if measured:
+        device = jax.local_devices()[0].device_kind
+        print(f'{"one picture":<22}{measured} on {device}')
       print(f'Written to {path}')
     evaluations.append(evaluation)
-  if len(evaluations) > 1:
+    costs.append(measured)
+  if len(strides) > 1 and jax.process_index() == 0:
     print()
-    for stride, evaluation in zip(nets, evaluations):
+    for stride, evaluation, measured in zip(nets, evaluations, costs):
       miou = evaluation.scalars[f'{split}/miou']
-      print(f'output stride {stride:2}: mIoU {100 * miou:6.2f} %')
+      print(
+        f'output stride {stride:2}: mIoU {100 * miou:6.2f} %, '
+        f'{measured or "no picture"}'
+      )
+    for stride, reason in impossible.items():
+      print(f'output stride {stride:2}: not possible: {reason}')
   return evaluations
+
+
+def build_all(
+  config: ml_collections.ConfigDict, info: DatasetInfo, strides: Sequence[int]
+) -> tuple[dict[int, Any], dict[int, str]]:
+  """Networks by output stride, and why there is none at the others.
+
+  Raises:
+    ValueError: If there is none at all, or a stride is no output stride.
+  """
+  nets, impossible = {}, {}
+  for stride in strides:
+    atrous.check_output_stride(stride)
+    try:
+      nets[stride] = build(config, info, output_stride=stride)
+    except ValueError as error:
+      impossible[stride] = str(error)
+  if not nets:
+    raise ValueError(next(iter(impossible.values())))
+  return nets, impossible
+
+
+def cost_of_first(
+  evaluation: Evaluation, model: Any, variables: Any, views: dict[str, Any]
+) -> cost.Cost | None:
+  """The cost of the first picture again, alone; None if there was none."""
+  if not evaluation.pictures:
+    return None
+  first = evaluation.pictures[0]
+  return cost.measure_picture(
+    model, variables, first['image'], first['label'].shape, **views
+  )
 
 
 def build(
@@ -177,61 +231,6 @@ class First:
     return self._source[index]
 
 
-def describe(options: dict[str, Any]) -> str:
-  """The options of an evaluation in words."""
-  words = [f'output stride {options["output_stride"]}']
-  words += ['scales ' + ', '.join(f'{s:g}' for s in options['scales'])]
-  words += ['and mirrored'] * options['flip']
-  if options['window']:
-    words += ['windows of {} x {}'.format(*options['window'])]
-  if options['max_pictures']:
-    words += [f'the first {options["max_pictures"]} pictures']
-  return ', '.join(words)
-
-
-def table(
-  evaluation: Evaluation,
-  info: DatasetInfo,
-  prefix: str,
-  config: ml_collections.ConfigDict,
-) -> str:
-  """The figures, for people; percentages, `-` where there is none."""
-
-  def figure(name):
-    value = evaluation.scalars.get(f'{prefix}/{name}', math.nan)
-    return f'{"-":>8}' if math.isnan(value) else f'{100 * value:8.2f}'
-
-  width = max(map(len, (*info.class_names, *info.categories, 'category'))) + 2
-  objects = f'{prefix}/miiou' in evaluation.scalars
-  lines = []
-  for kind, names in (('', info.class_names), ('category_', info.categories)):
-    if kind and names == info.class_names:
-      continue  # no categories
-    title = 'category' if kind else 'class'
-    lines.append(f'{title:{width}}{"IoU %":>8}' + f'{"iIoU %":>9}' * objects)
-    for name in names:
-      row = f'{name:{width}}' + figure(f'{kind}iou/{name}')
-      lines.append(row + f' {figure(f"{kind}iiou/{name}")}' * objects)
-    row = f'{"mean":{width}}' + figure(f'{kind}miou')
-    lines += [row + f' {figure(f"{kind}miiou")}' * objects, '']
-  for name in ('pixel_accuracy', 'mean_accuracy'):
-    title = name.replace('_', ' ')
-    lines.append(f'{title:<22}{figure(name)} %')
-  scalars = evaluation.scalars
-  lines.append(f'{"mIoU":<22}{figure("miou")} %')
-  lines.append(f'{"loss":<22}{scalars[f"{prefix}/loss"]:8.4f}')
-  soft = scalars[f'{prefix}/one_minus_soft_iou']
-  if config.loss.void_class:
-    lines.append(
-      f'{"1 - mean soft IoU":<22}{soft:8.4f}  (what the course project printed '
-      'as "mIOU": void counts, lower is better)'
-    )
-  lines.append(f'{"pictures":<22}{evaluation.examples:8d}')
-  if evaluation.skipped:
-    lines.append(f'{"skipped":<22}{evaluation.skipped:8d}')
-  return '\n'.join(lines)
-
-
 def write(
   workdir: pathlib.Path,
   split: str,
@@ -239,6 +238,7 @@ def write(
   options: dict[str, Any],
   evaluation: Evaluation,
   info: DatasetInfo,
+  measured: cost.Cost | None,
 ) -> pathlib.Path:
   """Writes JSON and TensorBoard files; returns the path of the JSON."""
   words = [f'os{options["output_stride"]}']
@@ -267,6 +267,8 @@ def write(
     **options,
     'pictures': evaluation.examples,
     'skipped': evaluation.skipped,
+    'device': jax.local_devices()[0].device_kind,
+    'cost': dataclasses.asdict(measured) if measured else None,
     'scalars': plain,
     'classes': list(info.class_names),
     'confusion': evaluation.confusion.tolist(),

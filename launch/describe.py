@@ -3,10 +3,11 @@
 python launch/describe.py --config=configs/r101.py
 python launch/describe.py --config=configs/r101.py --size=1024x2048
 python launch/describe.py --config=configs/r101.py --batch_size=8
+python launch/describe.py --compare
+python launch/describe.py --compare --configs=unet,r101:os16 --size=256x512
 """
 
 import pathlib
-import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -15,39 +16,42 @@ from absl import flags
 from ml_collections import config_flags
 
 from deeplax import cli
-from deeplax.errors import ConfigError
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The experiment: a file of configs/, variants after a colon.'
 )
-SIZE = flags.DEFINE_string(
-  'size', None, 'heightxwidth, e.g. 512x1024. Default: the training crop.'
-)
+SIZE = cli.define_size('size', 'Of the picture. Default: the training crop.')
 BATCH = flags.DEFINE_integer(
   'batch_size', None, "For --memory, which it implies. Default: the config's."
 )
 MEMORY = flags.DEFINE_bool(
   'memory', False, 'Compile the training step and say what memory it needs.'
 )
-flags.mark_flag_as_required('config')
+COMPARE = flags.DEFINE_bool(
+  'compare', False, 'One table of several networks, timed on this device.'
+)
+CONFIGS = flags.DEFINE_list(
+  'configs',
+  'unet,v1_vgg16,v2_r101,v3_r50,v3_r101,r101,x65,x71,mobilenet_v2',
+  'Of configs/, for --compare; variants after a colon, joined by +.',
+)
 
 
 def main(argv):
   del argv
+  from deeplax.compare import compare
   from deeplax.describe import describe
 
-  size = None
-  if SIZE.value is not None:
-    match = re.fullmatch(r'(\d+)x(\d+)', SIZE.value)
-    if not match:
-      raise ConfigError(f'--size={SIZE.value} must be like 512x1024.')
-    size = (int(match[1]), int(match[2]))
-  lines = describe(
-    CONFIG.value,
-    size=size,
-    batch_size=BATCH.value,
-    memory=MEMORY.value or BATCH.value is not None,
-  )
+  if COMPARE.value:
+    configs = cli.load_configs(CONFIGS.value)
+    lines = compare(configs, size=SIZE.value or (512, 1024))
+  elif CONFIG.value is None:
+    return cli.fail('give --config, or --compare for the whole family.', 2)
+  else:
+    memory = MEMORY.value or BATCH.value is not None
+    lines = describe(
+      CONFIG.value, size=SIZE.value, batch_size=BATCH.value, memory=memory
+    )
   for line in lines:
     print(line, flush=True)
 

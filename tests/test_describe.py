@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import course_r18, demo
-from deeplax import data, describe, models
+from deeplax import cli, compare, data, describe, models
 from deeplax.errors import ConfigError
 from deeplax.models.table import layer_table
 
@@ -57,7 +57,7 @@ def test_bad_size_is_one_line():
     text=True,
   )
   assert result.returncode != 0
-  assert '--size=512 must be like 512x1024' in result.stderr
+  assert '--size=512: must be like 512x1024' in result.stderr
   assert 'Traceback' not in result.stderr
 
 
@@ -127,3 +127,31 @@ def test_bad_config_is_refused_before_anything():
   config.model.output_stride = 7
   with pytest.raises(ConfigError, match='output_stride'):
     list(describe.describe(config))
+
+
+def test_compare_reads_off_the_family():
+  configs = {'a': one_device(demo.get_config()), 'b': course_r18.get_config()}
+  head, a, b, foot = compare.compare(configs, size=(32, 64), repeats=1)
+  assert head.split()[:4] == ['config', 'encoder', 'stride', 'params']
+  # Parameters and operations as `describe` has them.
+  for line, config, name in ((a, configs['a'], 'a'), (b, configs['b'], 'b')):
+    model = models.build(19 + config.loss.void_class, **config.model.to_dict())
+    cells = line.split()
+    assert cells[0] == name
+    assert cells[3] == str(config.model.output_stride)
+    params = sum(r.params for r in layer_table(model, (1, 32, 64, 3)))
+    assert cells[4] == f'{params:,}'
+    flops = describe.forward_flops(model, (32, 64)) / 1e9
+    assert cells[5] == f'{flops:,.1f}'
+    assert float(cells[6]) > 0
+    # At least the weights, in float32.
+    assert float(cells[7]) * 2**20 > 4 * params
+  assert '32x64, float32' in foot
+
+
+def test_compare_wants_configs_that_exist():
+  with pytest.raises(ConfigError, match='no configs/nothing'):
+    cli.load_configs(['demo', 'nothing'])
+  with pytest.raises(ConfigError, match=r"demo:nothing.*no variant 'nothing'"):
+    cli.load_configs(['demo:nothing'])
+  assert cli.load_configs(['demo:smoke'])['demo:smoke'].total_steps == 2

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import common
+from configs import common, demo
 from deeplax import checkpoint, data, evaluate_run, models, optimizers, predict
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
@@ -82,6 +83,9 @@ def test_evaluate_run(run, evaluated):
   results, text = evaluated
   assert 'traffic light' in text and 'iIoU' in text and 'construction' in text
   assert 'output stride 16: mIoU' in text and 'output stride 32: mIoU' in text
+  # Time and memory of one picture stand beside the score, for each stride.
+  rows = re.findall(r'output stride \d+: mIoU .*, ([\d.]+) ms, (\d+) MiB', text)
+  assert len(rows) == 2 and all(float(ms) > 0 for ms, _ in rows)
   assert 'what the course project printed' in text
   assert 'nan' not in text
   written = sorted(p.name for p in (run / 'evaluation').glob('*.json'))
@@ -94,8 +98,26 @@ def test_evaluate_run(run, evaluated):
     want = None if math.isnan(value) else value
     assert stored['scalars'][name] == want
   assert stored['scalars']['val/loss'] > 0
+  assert stored['cost']['fastest'] <= stored['cost']['milliseconds']
+  assert stored['cost']['milliseconds'] <= stored['cost']['slowest']
   # The score is taken at the size of the label.
   assert results[0].pictures[0]['pred'].shape == (64, 96)
+
+
+def test_an_output_stride_that_can_not_be_is_said():
+  config = demo.get_config()
+  config.model.unlock()
+  config.model.update(
+    head='aspp_sum', decoder='none', atrous_rates=(3, 6), output_stride=8
+  )
+  info = data.info('synthetic', '')
+  nets, impossible = evaluate_run.build_all(config, info, (8, 16, 32))
+  assert [*nets] == [8, 16]
+  assert '1.5' in impossible[32]
+  with pytest.raises(ValueError, match=r'1\.5'):
+    evaluate_run.build_all(config, info, (32,))
+  with pytest.raises(ValueError, match='output_stride'):
+    evaluate_run.build_all(config, info, (8, 7))
 
 
 def test_evaluate_run_with_options(run):
