@@ -26,12 +26,14 @@ class File:
     left_out: `(pattern, reason)`: tensors whose whole name matches are not
       needed, unless something takes them.
     facts: What else a source's `find` needs to know of the file.
+    ours: Paths of all arrays of the network, while `fill` asks `find`.
   """
 
   name: str
   tensors: dict[str, np.ndarray]
   left_out: Sequence[tuple[str, str]] = ()
   facts: Any = None
+  ours: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +109,7 @@ def fill(
     jax.tree_util.keystr(path, simple=True, separator='/'): leaf
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
   }
+  file = dataclasses.replace(file, ours=frozenset(ours))
   report, filled, used = Report(), {}, set()
   missing = []
   for path, fresh in ours.items():

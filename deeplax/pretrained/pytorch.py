@@ -1,5 +1,6 @@
 """What the sources with PyTorch's files share: reading, names, layouts."""
 
+import functools
 import pathlib
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +10,8 @@ import numpy as np
 from deeplax.errors import WeightsError
 from deeplax.pretrained.filling import File, Found
 
-# Pattern of our module's path -> PyTorch's name of the module.
+# Pattern of our module's path -> PyTorch's name of the module: a template for
+# `re.Match.expand`, or a function of the match.
 Rules = Sequence[tuple[str, str | Callable[[re.Match], str]]]
 
 LEFT_OUT = (
@@ -24,26 +26,36 @@ _LEAVES = {
 }
 # What a training script may have wrapped the weights in.
 _WRAPPERS = ('state_dict', 'model_state_dict', 'model_state', 'model')
+# Wrappers of modules: DistributedDataParallel, Lightning, torch.compile.
+_PREFIXES = r'((module|model|_orig_mod)\.)+'
 
 
-def read(path: pathlib.Path, left_out: Sequence[tuple[str, str]] = ()) -> File:
+def read(path: pathlib.Path) -> File:
   """Reads `.safetensors`, or anything `torch.save` wrote.
 
   The latter by PyTorch itself, which must be installed, with
   `weights_only=True`: it refuses whatever is more than tensors.
 
   Raises:
-    WeightsError: The file is damaged, holds something else, or needs PyTorch.
+    WeightsError: The file is not there, is damaged, holds something else, or
+      needs PyTorch.
   """
+  if not path.is_file():
+    raise WeightsError(f'there is no file {path}.')
   if path.suffix == '.safetensors':
     tensors = _read_safetensors(path)
   else:
     tensors = _read_torch(path)
-  names = [
-    n.removeprefix('module.') for n in tensors
-  ]  # DistributedDataParallel
-  arrays = dict(zip(names, tensors.values()))
-  return File(path.name, arrays, (*left_out, *LEFT_OUT))
+  arrays = {}
+  for name, array in tensors.items():
+    short = re.sub(rf'^{_PREFIXES}', '', name)
+    if short in arrays:
+      raise WeightsError(
+        f'{path.name} has {short} twice, as {name} too: it holds more than one '
+        'network. Save the state_dict of one.'
+      )
+    arrays[short] = array
+  return File(path.name, arrays, LEFT_OUT)
 
 
 def _read_safetensors(path):
@@ -52,9 +64,14 @@ def _read_safetensors(path):
 
   try:
     return safetensors.numpy.load_file(path)
-  except (safetensors.SafetensorError, OSError, KeyError, TypeError) as error:
+  except (safetensors.SafetensorError, OSError) as error:
     raise WeightsError(
       f'{path} is no whole .safetensors file ({error}). Copy it again.'
+    ) from error
+  except (KeyError, AttributeError, TypeError) as error:  # eight-bit floats
+    raise WeightsError(
+      f'{path} has a tensor of a type that numpy does not have ({error}). '
+      'Expected float32, float16 or bfloat16.'
     ) from error
 
 
@@ -66,59 +83,87 @@ def _read_torch(path):
       f'{path.name} is read by PyTorch, which is not installed: pip install '
       'torch (the build for CPUs will do), or give a .safetensors file.'
     ) from error
-  import pickle
 
   try:
     tree = torch.load(path, map_location='cpu', weights_only=True)
-  except (pickle.UnpicklingError, RuntimeError, EOFError, OSError,
-          ValueError, KeyError) as error:  # fmt: skip
+  except Exception as error:  # damaged bytes lead the unpickler anywhere
     reason = ' '.join(str(error).split())[:200]
     raise WeightsError(
       f'{path} holds no weights, or more than weights, or is cut short '
-      f'({reason}). Expected a state_dict, written by torch.save.'
+      f'({type(error).__name__}: {reason}). Expected what '
+      'torch.save(model.state_dict(), ...) writes.'
     ) from error
-  for key in _WRAPPERS:
-    if isinstance(tree, dict) and isinstance(tree.get(key), dict):
-      tree = tree[key]
+  tree = _unwrapped(tree)
   if not isinstance(tree, dict):
     raise WeightsError(
       f'{path} holds a {type(tree).__name__}, expected a state_dict.'
     )
-  tensors = {k: v for k, v in tree.items() if isinstance(v, torch.Tensor)}
-  if not tensors:
-    raise WeightsError(f'{path} holds no tensors, expected a state_dict.')
-  return {
-    k: (v.float() if v.dtype == torch.bfloat16 else v).numpy()
-    for k, v in tensors.items()
+  tensors = {
+    k: v
+    for k, v in tree.items()
+    if isinstance(k, str) and isinstance(v, torch.Tensor)
   }
+  if not tensors:
+    keys = ', '.join(str(key) for key in [*tree][:8])
+    raise WeightsError(
+      f'{path} holds no tensors, but {keys or "nothing"}. Expected a '
+      f'state_dict, as it is or under one of {", ".join(_WRAPPERS)}.'
+    )
+  return {name: _to_numpy(path, name, v) for name, v in tensors.items()}
 
 
-def finder(rules: Rules) -> Callable[[str, File], Found | None]:
-  """`find` of a source whose modules are named by rules.
+def _unwrapped(tree):
+  """The innermost of dicts like `{'epoch': 3, 'state_dict': {...}}`."""
+  while isinstance(tree, dict):
+    inner = [tree[k] for k in _WRAPPERS if isinstance(tree.get(k), dict)]
+    if not inner:
+      break
+    tree = inner[0]
+  return tree
 
-  A rule is a pattern for the whole path of one of our modules, such as
-  `encoder/stage(\\d)/unit(\\d+)/conv1`, and PyTorch's name of that module: a
-  template for `re.Match.expand`, or a function of the match.
+
+def _to_numpy(path, name, tensor) -> np.ndarray:
+  try:
+    if tensor.is_floating_point() and tensor.element_size() < 4:
+      tensor = tensor.float()  # numpy does not have all of these
+    return tensor.detach().numpy()
+  except (RuntimeError, TypeError, NotImplementedError) as error:
+    raise WeightsError(
+      f'{path}: {name} is no plain array of numbers ({tensor.dtype}, '
+      f'{tensor.layout}). Expected the weights before they were quantised.'
+    ) from error
+
+
+def find(path: str, rules: Rules) -> Found | None:
+  """What becomes our `path`, by the first rule that matches its module.
+
+  A pattern matches the whole path of a module without its collection, such as
+  `encoder/stage2/unit1/conv1`.
   """
-
-  def find(path: str, file: File) -> Found | None:
-    del file
-    module, _, leaf = path.partition('/')[2].rpartition('/')
-    for pattern, name in rules:
-      match = re.fullmatch(pattern, module)
-      if match:
-        name = name(match) if callable(name) else match.expand(name)
-        return found(f'{name}.{_LEAVES[leaf]}', leaf)
-    return None
-
-  return find
+  module, _, leaf = path.partition('/')[2].rpartition('/')
+  for pattern, name in rules:
+    match = re.fullmatch(pattern, module)
+    if match:
+      name = name(match) if callable(name) else match.expand(name)
+      return found(f'{name}.{_LEAVES[leaf]}', leaf)
+  return None
 
 
 def found(name: str, leaf: str) -> Found:
   """One tensor of PyTorch as our `leaf`."""
   if leaf == 'kernel':
-    return Found((name,), to_hwio, 'OIHW to HWIO')
-  return Found((name,), np.asarray)
+    return Found((name,), lambda x: to_hwio(_floats(name, x)), 'OIHW to HWIO')
+  return Found((name,), functools.partial(_floats, name))
+
+
+def _floats(name: str, array: np.ndarray) -> np.ndarray:
+  # bfloat16 is a type of its own, which numpy knows by name only.
+  if array.dtype.kind != 'f' and array.dtype.name != 'bfloat16':
+    raise WeightsError(
+      f'{name} holds numbers of type {array.dtype}, expected floats: weights '
+      'before they were quantised.'
+    )
+  return array
 
 
 def to_hwio(kernel: np.ndarray) -> np.ndarray:

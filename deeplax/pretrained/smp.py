@@ -1,0 +1,126 @@
+"""segmentation_models_pytorch: Unet, DeepLabV3 and DeepLabV3Plus.
+
+By the encoder's name there:
+
+| encoder_name     | config.model                                            |
+|------------------|---------------------------------------------------------|
+| resnet18 to 152  | encoder='resnet'; variant='18_course' to '152_course'   |
+|                  | of the DeepLabs, '18' to '152' of Unet                  |
+| mobilenet_v2     | encoder='mobilenet_v2', variant='1.0_smp'               |
+| vgg16, vgg16_bn  | encoder='vgg', variant='16', '16_bn'; of Unet only      |
+
+and by the network:
+
+| network          | config.model                                            |
+|------------------|---------------------------------------------------------|
+| DeepLabV3        | head_conv3x3=True, decoder='none', align_corners=True,  |
+|                  | dropout=0.5, output_stride=8, as is its default         |
+| DeepLabV3Plus    | head_separable=True, head_conv3x3=True,                 |
+|                  | decoder='v3plus', decoder_separable=True,               |
+|                  | decoder_layers=1, separable_inner_bn=False,             |
+|                  | align_corners=True, dropout=0.5, output_stride=16       |
+| Unet             | head='none', decoder='unet', output_stride=32,          |
+|                  | logits_size=3, dropout=0.0; unet_center=True with vgg   |
+
+`decoder_channels` of the DeepLabs is head_channels, and decoder_channels too
+of DeepLabV3Plus; that of Unet is unet_channels. `decoder_use_norm=False` is
+unet_bn=False. Its rates are the same at every output stride, and those here
+are given for 16: `decoder_atrous_rates=(12, 24, 36)`, its default, is
+atrous_rates=(12, 24, 36) at 16, and (6, 12, 18) at 8.
+
+Not taken: `tu-` encoders; attention; an ASPP that is separable where the last
+3x3 convolution is not, or the other way about (`decoder_aspp_separable` other
+than its default); `encoder_depth` below 5.
+"""
+
+import dataclasses
+import pathlib
+
+from deeplax.errors import WeightsError
+from deeplax.pretrained import pytorch, torchvision
+from deeplax.pretrained.filling import File, Found
+
+_LEFT_OUT = (
+  (
+    r'classification_head\..*',
+    'a classifier of whole pictures beside the segmentation',
+  ),
+)
+# DeepLabV3's decoder was once a plain sequence.
+_OLD_NAMES = {
+  'decoder.0.': 'decoder.aspp.',
+  'decoder.1.': 'decoder.conv.',
+  'decoder.2.': 'decoder.bn.',
+}
+
+
+def read(path: pathlib.Path) -> File:
+  """See `pytorch.read`; an error also for timm's encoders."""
+  file = pytorch.read(path)
+  for name in file.tensors:
+    if name.startswith('encoder.model.'):
+      raise WeightsError(
+        f'{file.name} has {name}: its encoder is one of timm, `tu-...`. '
+        'Expected one of: resnet18 to 152, vgg16, vgg16_bn, mobilenet_v2.'
+      )
+  return dataclasses.replace(
+    file,
+    tensors={_new_name(name): v for name, v in file.tensors.items()},
+    left_out=(*_LEFT_OUT, *file.left_out),
+  )
+
+
+def find(path: str, file: File) -> Found | None:
+  """What of the file becomes our `path`."""
+  plus = 'decoder.block1.0.weight' in file.tensors
+  pyramid = 'decoder.aspp.0.' if plus else 'decoder.aspp.'
+  rules = (
+    *torchvision.resnet('encoder.'),
+    *torchvision.vgg('encoder.', file),
+    *torchvision.mobilenet_v2('encoder.'),
+    *torchvision.aspp(pyramid),
+    *_separable(
+      r'head/aspp/branch(\d)', rf'{pyramid}convs.\1.0', rf'{pyramid}convs.\1.1'
+    ),
+    *(_V3_PLUS if plus else _V3),
+    *_UNET,
+    (r'logits', 'segmentation_head.0'),
+  )
+  return pytorch.find(path, rules)
+
+
+def _new_name(name: str) -> str:
+  for old, new in _OLD_NAMES.items():
+    if name.startswith(old):
+      return new + name.removeprefix(old)
+  return name
+
+
+def _separable(ours: str, pair: str, norm: str) -> pytorch.Rules:
+  """A pair of convolutions, and the batch norm behind it."""
+  return (
+    (rf'{ours}/depthwise', f'{pair}.0'),
+    (rf'{ours}/pointwise/conv', f'{pair}.1'),
+    (rf'{ours}/pointwise/bn', norm),
+  )
+
+
+_V3 = ((r'head/conv3x3/(conv|bn)', r'decoder.\1'),)
+_V3_PLUS = (
+  *_separable('head/conv3x3', 'decoder.aspp.1', 'decoder.aspp.2'),
+  (
+    r'decoder/low_level/(conv|bn)',
+    lambda m: f'decoder.block1.{int(m[1] == "bn")}',
+  ),
+  *_separable('decoder/conv1', 'decoder.block2.0', 'decoder.block2.1'),
+)
+_UNET = (
+  (
+    r'decoder/center/(conv|bn)(\d)',
+    lambda m: f'decoder.center.{int(m[2]) - 1}.{int(m[1] == "bn")}',
+  ),
+  (
+    r'decoder/level(\d)/(conv|bn)(\d)',
+    lambda m: f'decoder.blocks.{int(m[1]) - 1}.conv{m[3]}.{int(m[2] == "bn")}',
+  ),
+)
