@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-METHODS = ('bilinear', 'nearest')
+METHODS = ('bilinear', 'nearest', 'nearest_floor')
 
 
 def scaled_size(
@@ -43,8 +43,9 @@ def resize(
 
   clipped to the picture. `bilinear` is PyTorch's `F.interpolate(...,
   mode='bilinear')`; `nearest` with half-pixel centres is its
-  `mode='nearest-exact'`, on the same grid as `bilinear` (PyTorch's plain
-  `'nearest'` is half a pixel off that grid).
+  `mode='nearest-exact'`, on the same grid as `bilinear`. `nearest_floor` reads
+  pixel floor(i * in / out), PyTorch's plain `'nearest'`, which is half a pixel
+  off that grid; where out is a multiple of in they are the same.
 
   Bilinear resampling reads the two neighbours of each output pixel, axis by
   axis. Its gradient is the product with the transposed matrix of weights; a
@@ -52,9 +53,9 @@ def resize(
   times as long on a CPU.
 
   Args:
-    x: `[B, H, W, C]`; for `nearest` of any dtype.
+    x: `[B, H, W, C]`; for both nearest of any dtype.
     size: `(height, width)` of the result.
-    method: `'bilinear'` or `'nearest'`.
+    method: One of `METHODS`.
     align_corners: Whether the centres of the corner pixels fall together.
 
   Returns:
@@ -74,7 +75,9 @@ def resize(
   for axis, n in ((1, height), (2, width)):
     if x.shape[axis] == n:
       continue
-    if method == 'nearest':
+    if method == 'nearest_floor':
+      x = jnp.take(x, np.arange(n) * x.shape[axis] // n, axis=axis)
+    elif method == 'nearest':
       s = _coordinates(x.shape[axis], n, align_corners)
       x = jnp.take(x, np.floor(s + 0.5).astype(np.int32), axis=axis)
     else:

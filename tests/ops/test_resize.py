@@ -66,6 +66,14 @@ def test_nearest_lies_on_the_bilinear_grid():
   np.testing.assert_array_equal(
     np.ravel(resize.resize(row, (1, 2), method='nearest')), [1, 3]
   )
+  # Not so with floor(i * in / out): 0 and 2.5.
+  np.testing.assert_array_equal(
+    np.ravel(resize.resize(row, (1, 2), method='nearest_floor')), [0, 2]
+  )
+  np.testing.assert_array_equal(
+    np.ravel(resize.resize(row, (1, 8), method='nearest_floor')),
+    [0, 0, 1, 1, 2, 3, 3, 4],
+  )
 
 
 @pytest.mark.parametrize('align_corners', [False, True])

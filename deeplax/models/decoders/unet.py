@@ -71,7 +71,7 @@ class UNetDecoder(nn.Module):
         x = UpConv(features, self.style, name=f'up{n + 1}')(x)
         x = _fit(x, other.shape[1:3])
       else:
-        x = resize(x, other.shape[1:3], method='nearest')
+        x = resize(x, other.shape[1:3], method='nearest_floor')
       if not last:
         x = jnp.concatenate([x, other], axis=-1)
       x = DoubleConv(
