@@ -1,5 +1,7 @@
 """Recipe pieces: the full tree of keys, and argument parsing for variants."""
 
+import re
+
 import ml_collections
 from ml_collections.config_dict import placeholder
 
@@ -119,32 +121,38 @@ def variants(
 
   Args:
     config: Changed in place.
-    argument: Names, comma separated; '' for none.
+    argument: Names, comma separated; '' for none. Applied as they stand, but
+      `smoke` comes last.
     **choices: Functions that change a config, by name. `smoke` is always there.
 
   Raises:
     ValueError: If a name is not among them.
   """
   choices = {'smoke': smoke, **choices}
-  for name in filter(None, argument.split(',')):
+  names = [name for name in argument.split(',') if name]
+  for name in names:
     if name not in choices:
       raise ValueError(
         f'there is no variant {name!r} of this config; it has: '
         f'{", ".join(sorted(choices))}.'
       )
+  for name in sorted(names, key=lambda name: name == 'smoke'):
     choices[name](config)
   return config.lock()
 
 
 def smoke(config: ml_collections.ConfigDict) -> None:
   """Two steps on synthetic pictures: does it run at all, on a CPU."""
-  config.dataset.name = 'synthetic:64x128x8'
+  config.dataset.name = 'synthetic:64x128x8x2'
+  config.dataset.train_split = 'train'
+  config.dataset.eval_split = 'val'
   config.input.train = 'random_scale(0.5, 2.0)|random_crop(64, 128)'
   config.input.eval = ''
   config.input.workers = 0
   config.input.cache = ''
   config.batch_size = 2
   config.input.eval_batch_size = 2
+  config.optimizer.accumulate = 1
   config.total_steps = 2
   config.schedule.warmup_steps = 0
   config.eval_every = config.checkpoint_every = 2
@@ -154,10 +162,79 @@ def smoke(config: ml_collections.ConfigDict) -> None:
 
 
 def camvid(config: ml_collections.ConfigDict) -> None:
-  """CamVid's 11 classes at 480x360 in data/camvid."""
+  """CamVid's 11 classes at 480x360 in data/camvid, 300 epochs."""
   config.dataset.name = 'camvid'
   config.dataset.dir = 'data/camvid'
+  config.dataset.train_split = 'train'
+  config.dataset.eval_split = 'val'
+  aligned = config.model.align_corners
+  _crop_to(config, 352 + aligned)
+  # See `aligned`; 369 is the least of 16k + 1 that loses no row of 360.
+  config.input.eval = 'resize_image(369, 481)' if aligned else ''
+  config.total_steps = None
+  config.total_epochs = 300.0
+  config.eval_every = config.checkpoint_every = 500
+
+
+def voc(config: ml_collections.ConfigDict) -> None:
+  """Pascal VOC's 21 classes in data/VOCdevkit/VOC2012: 10,582 for training."""
+  config.dataset.name = 'voc'
+  config.dataset.dir = 'data/VOCdevkit/VOC2012'
+  config.dataset.train_split = 'trainaug'
+  config.dataset.eval_split = 'val'
+  side = 512 + config.model.align_corners
+  _crop_to(config, side)
+  # No picture has more than 500 rows or columns: one shape, one compilation.
+  config.input.eval = f'pad_to_multiple({side})'
+
+
+def aligned(config: ml_collections.ConfigDict) -> None:
+  """Upsampling on the grid of TensorFlow's and Caffe's DeepLab.
+
+  Corners fall on corners there, which needs sizes of 16k + 1: those of crops,
+  and 1025x2049 for Cityscapes.
+  """
+  config.model.align_corners = True
+  config.input.eval = 'resize_image(1025, 2049)'
+
+
+def tf_deeplab(config: ml_collections.ConfigDict) -> None:
+  """The recipe of the authors' TensorFlow code on Cityscapes.
+
+  90k steps of 16 crops of 769, SGD 0.007 poly 0.9; biases learn twice as fast
+  and nothing but kernels decays. Theirs scales by steps of 0.25 and does not
+  decay depthwise kernels; here scales are continuous and every kernel decays.
+  """
+  aligned(config)
   config.input.train = (
-    'random_scale(0.5, 2.0)|random_crop(352, 352)|random_flip()'
+    'random_scale(0.5, 2.0)|random_crop(769, 769)|random_flip()'
   )
-  config.input.eval = ''
+  config.input.workers = 8
+  config.input.eval_batch_size = 1
+  config.model.bn_decay = 0.9997
+  config.optimizer.weight_decay = 4e-5
+  config.optimizer.decay_mask = 'kernels'
+  config.optimizer.bias_lr_mult = 2.0
+  config.schedule.peak = 0.007
+  config.batch_size = 16
+  config.total_steps = 90_000
+  config.eval_every = 5_000
+  config.checkpoint_every = 1_000
+
+
+def tf_deeplab_voc(config: ml_collections.ConfigDict) -> None:
+  """The same on VOC: 30k steps of 16 crops of 513."""
+  voc(config)
+  config.total_steps = 30_000
+
+
+def _crop_to(config, side: int) -> None:
+  """Makes the training crop no larger than `side`, in both directions."""
+
+  def smaller(match):
+    height, width = (min(int(n), side) for n in match.groups())
+    return f'random_crop({height}, {width}'
+
+  config.input.train = re.sub(
+    r'random_crop\((\d+), (\d+)', smaller, config.input.train
+  )

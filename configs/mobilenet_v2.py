@@ -1,0 +1,49 @@
+"""DeepLabV3 with MobileNetV2 on Cityscapes, output stride 16.
+
+  python launch/train.py --config=configs/mobilenet_v2.py
+  python launch/evaluate.py --workdir=runs/mobilenet_v2 --output_stride=16,8
+
+Paper: Sandler et al. 2018, MobileNetV2: Inverted Residuals and Linear
+Bottlenecks (arXiv:1801.04381), section 6.3. The network is TF DeepLab's: an
+ASPP without atrous branches, that is a 1x1 convolution and the picture's mean,
+and no decoder. Recipe: SGD 0.007 poly 0.9, 90k steps of 16 crops of 769, decay
+4e-5 (`common.tf_deeplab`); on VOC 30k steps of crops of 513.
+
+On CamVid it starts from ImageNet's weights:
+
+  python launch/convert.py --source=tflite \
+    --weights=mobilenetv2_1.0_imagenet_int8.tflite \
+    --config=configs/mobilenet_v2.py:camvid --output=runs/mobilenet_v2_imagenet
+  python launch/train.py --config=configs/mobilenet_v2.py:camvid
+
+That file has batch norm folded into its convolutions. It is put back as one
+that changes nothing, whose statistics are not those of the features, so they
+are frozen there; scales and biases are trained.
+
+The authors' mIoU on Cityscapes val, from COCO's weights: 70.71, and 73.57 at
+output stride 8 with scales and flip; on VOC val 75.32 and 77.33. Score of this
+config: not yet run.
+"""
+
+from configs import common
+
+
+def get_config(argument: str = ''):
+  config = common.base()
+  common.tf_deeplab(config)
+  config.model.encoder = 'mobilenet_v2'
+  config.model.variant = '1.0'
+  config.model.atrous_rates = ()
+  config.model.decoder = 'none'
+  config.model.input_norm = 'symmetric'
+  config.model.encoder_bn_epsilon = 1e-3
+  return common.variants(
+    config, argument, camvid=camvid, voc=common.tf_deeplab_voc
+  )
+
+
+def camvid(config):
+  """CamVid, from weights with folded batch norm."""
+  common.camvid(config)
+  config.model.freeze_bn = True
+  config.init_from = 'runs/mobilenet_v2_imagenet'
