@@ -24,6 +24,7 @@ class Tiny(nn.Module):
   dropout: float = 0.0
   auxiliary: bool = False
   frozen: bool = False
+  scales: tuple[str, ...] = ()
 
   @nn.compact
   def __call__(self, image, *, train):
@@ -34,7 +35,10 @@ class Tiny(nn.Module):
     endpoints = {}
     if self.auxiliary:
       endpoints['auxiliary'] = nn.Conv(CLASSES, (1, 1), name='auxiliary')(x)
-    return nn.Conv(CLASSES, (1, 1), name='logits')(x), endpoints
+    logits = nn.Conv(CLASSES, (1, 1), name='logits')(x)
+    for name in self.scales:
+      endpoints[name] = 2 * logits
+    return logits, endpoints
 
 
 def initialize(model):
@@ -209,6 +213,17 @@ def test_auxiliary_loss_adds_its_weight():
     losses_at[2] - losses_at[1], rel=1e-4
   )
   assert losses_at[1] > losses_at[0]
+
+
+def test_each_scale_has_a_loss_of_its_own():
+  """As in DeepLab V2: that of the maximum, and one for each scale."""
+  batch = batch_of(5)
+  found = [
+    run(Tiny(scales=scales), [batch])[1][0]['loss']
+    for scales in ((), ('logits_x1',), ('logits_x1', 'logits_x0.5'))
+  ]
+  assert found[1] - found[0] == pytest.approx(found[2] - found[1], rel=1e-5)
+  assert found[1] - found[0] > 0.1 * found[0]
 
 
 def test_a_batch_without_labels_moves_nothing_by_its_gradient():

@@ -107,3 +107,48 @@ def test_bad_shapes_are_named():
     conv.conv(draw(1, 4, 4, 3), draw(2, 2, 3, 1))
   with pytest.raises(ValueError, match='5 channels'):
     conv.conv(draw(1, 4, 4, 5), draw(3, 3, 3, 1))
+
+
+@pytest.mark.parametrize('groups', [1, 4])
+@pytest.mark.parametrize(
+  'size, stride, rate', [(3, 2, 1), (3, 2, 2), (5, 2, 1)]
+)
+@pytest.mark.parametrize('height, width', [(8, 7), (4, 9), (1, 2)])
+def test_same_padding_is_tensorflows(size, stride, rate, groups, height, width):
+  x, kernel = (
+    draw(2, height, width, 4),
+    draw(size, size, 4 // groups, 4, seed=1),
+  )
+  found = conv.conv(
+    x, kernel, stride=stride, rate=rate, groups=groups, padding='same'
+  )
+  expected = jax.lax.conv_general_dilated(  # XLA's SAME is TensorFlow's
+    x,
+    kernel,
+    (stride, stride),
+    'SAME',
+    rhs_dilation=(rate, rate),
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=groups,
+  )
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_same_padding_differs_at_even_sizes_only():
+  kernel = draw(3, 3, 2, 2, seed=1)
+  for n, equal in ((8, False), (9, True)):
+    x = draw(1, n, n, 2)
+    same = conv.conv(x, kernel, stride=2, padding='same')
+    symmetric = conv.conv(x, kernel, stride=2)
+    assert np.allclose(same, symmetric, atol=1e-5) == equal
+
+
+def test_up_convolve_spreads_every_pixel():
+  x, kernel = draw(2, 3, 4, 5), draw(2, 2, 5, 6, seed=1)
+  found = conv.up_convolve(x, kernel)
+  assert found.shape == (2, 6, 8, 6)
+  for i in range(6):
+    for j in range(8):
+      np.testing.assert_allclose(
+        found[:, i, j], x[:, i // 2, j // 2] @ kernel[i % 2, j % 2], atol=1e-5
+      )

@@ -72,6 +72,32 @@ def test_max_pool(window, stride):
   assert_split_equals_whole(f, (2, 8, 3, 4), (4,), 2, 4)
 
 
+@pytest.mark.parametrize('height', [8, 12])
+def test_same_padding(height):
+  def f(x, w):
+    y = conv.conv(x, w, stride=2, padding='same')
+    return pool.max_pool(y - 9, padding='same')
+
+  assert_split_equals_whole(f, (2, height, 3, 4), (3, 3, 4, 4), 2, 4)
+
+
+# Without windows of its own, these are left to XLA.
+@pytest.mark.parametrize('stride, rate', [(2, 1), (1, 2)])
+def test_max_pool_2x2(stride, rate):
+  def f(x, w):
+    return pool.max_pool_2x2(x * w - 9, stride=stride, rate=rate)
+
+  assert_split_equals_whole(f, (2, 8, 4, 4), (4,), 2, 4)
+
+
+def test_other_pools_and_up_convolution():
+  def f(x, w):
+    x = conv.up_convolve(pool.average_pool(x), w)
+    return x.at[:, :1, :1].add(pool.window_average(x, (3, 4))[:, :1, :1])
+
+  assert_split_equals_whole(f, (2, 8, 4, 4), (2, 2, 4, 4), 2, 4)
+
+
 def test_batch_that_does_not_divide_among_devices():
   mesh = sharding.make_mesh(2, 4)
   x = np.random.default_rng(0).standard_normal((3, 8, 4, 2)).astype(np.float32)
