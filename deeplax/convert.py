@@ -1,6 +1,5 @@
 """Turns a file of weights into a folder like that of a run."""
 
-import logging
 import os
 import pathlib
 
@@ -11,10 +10,6 @@ from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
 from deeplax.errors import RunError
 from deeplax.pretrained import Report
-
-log = logging.getLogger('deeplax')
-
-REPORT = 'conversion.txt'
 
 
 def convert(
@@ -59,7 +54,11 @@ def convert(
   variables, report = pretrained.fill(
     source, file, variables, reinit_logits=reinit_logits
   )
+  config = ml_collections.ConfigDict(config)
+  # There is no run whose pixels were counted: evaluation weighs all alike.
+  config.loss.class_weights_from_data = False
   workdir_lib.prepare(output, config, info)
   checkpoint.save_variables(output / 'checkpoints', variables)
-  (output / REPORT).write_text(f'{weights}\n{report}\n')
+  report_file = output / workdir_lib.CONVERSION
+  report_file.write_text(f'{source}: {weights}\n{report}\n')
   return report

@@ -17,6 +17,8 @@ log = logging.getLogger('deeplax')
 
 CONFIG = 'config.json'
 DATASET = 'dataset.json'
+# Where launch/convert.py accounts for the weights it wrote here.
+CONVERSION = 'conversion.txt'
 
 
 def prepare(
@@ -39,6 +41,12 @@ def prepare(
       'another one with --workdir.'
     ) from error
   path = workdir / CONFIG
+  if (workdir / CONVERSION).exists():
+    raise RunError(
+      f'{workdir} holds weights that launch/convert.py wrote, no run to go on '
+      f'with. Start from them in another --workdir: --config.init_from='
+      f'{workdir}'
+    )
   if path.exists() and has_checkpoint(workdir):
     changed = config_lib.differences(config_lib.load(path), config)
     if changed:
