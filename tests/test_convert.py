@@ -224,16 +224,12 @@ def test_command(weights, tmp_path):
       check=False,
     )
 
-  words = [
-    '--source=torchvision',
-    '--config=configs/demo.py:smoke',
-  ]
+  words = ['--source=torchvision', '--config=configs/demo.py:smoke']
   done = run(f'--weights={weights}', f'--output={tmp_path}/a', *words)
   assert done.returncode == 0, done.stderr
   assert '100 arrays taken' in done.stdout
-  missing = run(
-    f'--weights={tmp_path}/none.pth', f'--output={tmp_path}/b', *words
-  )
+  words.append(f'--output={tmp_path}/b')
+  missing = run(f'--weights={tmp_path}/none.pth', *words)
   assert missing.returncode == 1
   assert 'none.pth' in missing.stderr and 'Traceback' not in missing.stderr
   unknown = run(*words, f'--weights={weights}', '--source=caffe')
