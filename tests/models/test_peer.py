@@ -1,7 +1,8 @@
 """The networks against torchvision's and against plain PyTorch, run live.
 
 PyTorch is not among the requirements: `pip install torch torchvision` into
-the environment runs these. `test_golden.py` compares with stored figures.
+the environment runs these. `test_golden.py` compares with stored figures, and
+`tests/pretrained` with whole networks of other projects.
 """
 
 import jax
@@ -101,32 +102,6 @@ def test_resnet_equals_torchvision(depth, output_stride):
     for i, features in enumerate(expected, start=1):
       name = f'stage{i}'
       check(f'{height}x{width} {name}', channels_first(found[name]), features)
-
-
-def test_deeplabv3_equals_torchvision():
-  module = torchvision.models.segmentation.deeplabv3_resnet50(
-    weights=None, weights_backbone=None, num_classes=21, aux_loss=True
-  )
-  model = models.build(
-    21,
-    variant='50',
-    output_stride=8,
-    head_conv3x3=True,
-    decoder='none',
-    auxiliary=True,
-  )
-  variables = pair(model, module, 'torchvision')
-  assert count(variables) == torch_count(module) == 42_004_074
-  for height, width, batch in SIZES:
-    image = picture(height, width, batch)
-    logits, endpoints = model.apply(variables, image, train=False)
-    with torch.no_grad():
-      expected = module(torch_networks.normalized(image))
-    for what, x, y in (
-      ('logits', logits, expected['out']),
-      ('auxiliary', endpoints['auxiliary'], expected['aux']),
-    ):
-      check(f'{height}x{width} {what}', at_picture_size(x, image), y)
 
 
 def test_v3plus_equals_the_paper_in_pytorch():

@@ -5,54 +5,13 @@ programs that share no process get the same network.
 """
 
 import hashlib
-import re
 
 import jax
 import numpy as np
 
 from deeplax import models
+from deeplax.pretrained import pytorch, torchvision
 
-# Prefixes of our paths -> of PyTorch's names.
-_RESNET = (
-  (r'encoder/stage1/(conv|bn)(\d)', r'{backbone}\1\2'),
-  (
-    r'encoder/stage(\d)/unit(\d+)/(conv\d|bn\d)',
-    lambda m: f'{{backbone}}layer{int(m[1]) - 1}.{int(m[2]) - 1}.{m[3]}',
-  ),
-  (
-    r'encoder/stage(\d)/unit(\d+)/shortcut/(conv|bn)',
-    lambda m: (
-      f'{{backbone}}layer{int(m[1]) - 1}.{int(m[2]) - 1}.downsample.'
-      f'{int(m[3] == "bn")}'
-    ),
-  ),
-)
-_ASPP = (
-  (
-    r'head/aspp/branch(\d)/(conv|bn)',
-    lambda m: f'{{aspp}}convs.{m[1]}.{int(m[2] == "bn")}',
-  ),
-  (
-    r'head/aspp/image_pooling/(conv|bn)',
-    lambda m: f'{{aspp}}convs.4.{1 + (m[1] == "bn")}',
-  ),
-  (
-    r'head/project/(conv|bn)',
-    lambda m: f'{{aspp}}project.{int(m[1] == "bn")}',
-  ),
-)
-_TORCHVISION = (
-  (
-    r'head/conv3x3/(conv|bn)',
-    lambda m: f'classifier.{1 + (m[1] == "bn")}',
-  ),
-  (r'logits', 'classifier.4'),
-  (
-    r'auxiliary/conv1/(conv|bn)',
-    lambda m: f'aux_classifier.{int(m[1] == "bn")}',
-  ),
-  (r'auxiliary/logits', 'aux_classifier.4'),
-)
 _OWN = (  # of torch_networks.py
   (
     r'decoder/(\w+)/(conv|bn)',
@@ -61,35 +20,19 @@ _OWN = (  # of torch_networks.py
   (r'logits', 'logits'),
 )
 NAMES = {
-  'classifier': (_RESNET, {'backbone': ''}),  # torchvision.models.resnet*
-  'torchvision': (
-    _RESNET + _ASPP + _TORCHVISION,
-    {'backbone': 'backbone.', 'aspp': 'classifier.0.'},
+  'classifier': torchvision.resnet(''),  # torchvision.models.resnet*
+  'own': (
+    *torchvision.resnet('backbone.'),
+    *torchvision.aspp('aspp.'),
+    *_OWN,
   ),
-  'own': (_RESNET + _ASPP + _OWN, {'backbone': 'backbone.', 'aspp': 'aspp.'}),
-}
-_LEAVES = {
-  'kernel': 'weight',
-  'scale': 'weight',
-  'bias': 'bias',
-  'mean': 'running_mean',
-  'var': 'running_var',
 }
 
 
 def torch_name(path: str, names: str) -> str | None:
   """PyTorch's name of `encoder/stage2/unit1/conv1/kernel`, None without one."""
-  rules, prefixes = NAMES[names]
-  module, _, leaf = path.rpartition('/')
-  for pattern, replacement in rules:
-    match = re.fullmatch(pattern, module)
-    if match:
-      if callable(replacement):
-        name = replacement(match)
-      else:
-        name = match.expand(replacement)
-      return f'{name.format(**prefixes)}.{_LEAVES[leaf]}'
-  return None
+  found = pytorch.find(f'params/{path}', NAMES[names])
+  return found and found.names[0]
 
 
 def draw(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
