@@ -46,13 +46,12 @@ def convert(
       f'{output} holds checkpoints already. Choose another --output.'
     )
   info = data.info(config.dataset.name, config.dataset.dir)
-  model = models.build(
-    config_lib.num_outputs(config, info), **config_lib.model_options(config)
-  )
+  options = config_lib.model_options(config)
+  model = models.build(config_lib.num_outputs(config, info), **options)
   file = pretrained.read(source, weights)
   variables = models.initialize(model, config.seed)
   variables, report = pretrained.fill(
-    source, file, variables, reinit_logits=reinit_logits
+    source, file, variables, options=options, reinit_logits=reinit_logits
   )
   config = ml_collections.ConfigDict(config)
   # There is no run whose pixels were counted: evaluation weighs all alike.

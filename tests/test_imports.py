@@ -24,7 +24,7 @@ ALONE = {
 ALLOWED = {
   'models': {'models', 'ops'},
   'data': {'data', 'errors'},
-  'pretrained': {'pretrained', 'errors'},
+  'pretrained': {'pretrained', 'errors', 'models', 'ops'},
   'optimizers': set(),
   'checkpoint': {'errors', 'sharding', 'state'},
   'sharding': set(),

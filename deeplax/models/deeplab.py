@@ -11,7 +11,7 @@ from deeplax.ops.resize import resize, scaled_size
 
 # name -> (mean, deviation) of 0..255 RGB
 _IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-_NORMS = {
+NORMS = {
   'imagenet': _IMAGENET,  # weights of torchvision, timm, mmseg
   'symmetric': ((127.5,) * 3, (127.5,) * 3),  # 2x/255 - 1: TF Xception, beta
   'mean': ((123.15, 115.90, 103.06), (1.0,) * 3),  # TF slim's ResNet v1
@@ -56,7 +56,7 @@ class DeepLab(nn.Module):
     num_classes: Channels of the logits.
     logits_size: Side of the kernel that gives them.
     input_scales: See `options.Options`.
-    input_norm: Key of `_NORMS`.
+    input_norm: Key of `NORMS`.
     align_corners: Grid on which pictures and logits are scaled.
     auxiliary: Whether stage 4 gives logits too, in `endpoints['auxiliary']`.
     style: Of the layers here.
@@ -98,7 +98,7 @@ class DeepLab(nn.Module):
       `logits_x1`, `logits_x0.75`, ... those of each at its own resolution.
     """
     mean, deviation = (
-      jnp.asarray(v, self.style.param_dtype) for v in _NORMS[self.input_norm]
+      jnp.asarray(v, self.style.param_dtype) for v in NORMS[self.input_norm]
     )
     x = (image.astype(self.style.param_dtype) - mean) / deviation
     score = self._scorer(train)

@@ -1,23 +1,38 @@
 """Weights of other projects: one module a source, found by name.
 
 A module has `read(path) -> File` and `find(path, file) -> Found | None`, what
-of the file becomes the array `path` of ours; see `filling`.
+of the file becomes the array `path` of ours; see `filling`. One that needs to
+know what the network is built with has `adapt(file, options) -> File`, too.
 """
 
 import importlib
 import os
 import pathlib
 import pkgutil
+from collections.abc import Mapping
 from typing import Any
 
 from deeplax.errors import WeightsError
+from deeplax.models.options import Options
 from deeplax.pretrained import filling
 from deeplax.pretrained.filling import File, Report
 
 __all__ = ['File', 'Report', 'fill', 'read', 'sources']
 
 # Modules here that are no source.
-_TOOLS = ('filling', 'pytorch')
+_TOOLS = (
+  'filling',
+  'pytorch',
+  'tflite_differences',
+  'tflite_encoder',
+  'tflite_file',
+  'tflite_graph',
+  'tflite_layers',
+  'tflite_network',
+  'tflite_nodes',
+  'tflite_ops',
+  'tflite_weights',
+)
 
 
 def sources() -> list[str]:
@@ -47,6 +62,7 @@ def fill(
   file: File,
   variables: dict[str, Any],
   *,
+  options: Mapping[str, Any] | None = None,
   reinit_logits: bool = False,
 ) -> tuple[dict[str, Any], Report]:
   """Puts the weights of a file into the variables of a network.
@@ -55,6 +71,7 @@ def fill(
     source: See `sources`.
     file: Of `read`.
     variables: Freshly drawn, `{'params', 'batch_stats'}`, numpy arrays.
+    options: `config.model`, which some sources (tflite) compare with the file.
     reinit_logits: Whether layers that give class scores may keep their fresh
       values where the file has another number of classes.
 
@@ -66,6 +83,11 @@ def fill(
       tensor that nothing here explains.
   """
   module = _find(source)
+  if hasattr(module, 'adapt'):
+    if options is None:
+      raise ValueError(f'The source {source} needs `options`.')
+    keys = {k: v for k, v in options.items() if k != 'name'}
+    file = module.adapt(file, Options.parse(1, **keys))
   return filling.fill(file, variables, module.find, reinit_logits=reinit_logits)
 
 
