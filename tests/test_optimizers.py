@@ -127,3 +127,112 @@ def test_clipping_is_global():
 def test_unknown_optimizer_is_named():
   with pytest.raises(ValueError, match=r"optimizer.name \(='lion'\)"):
     optimizers.make_optimizer(lambda _: 1.0, name='lion')
+
+
+def test_the_schedule_of_deeplab_v1():
+  options = dict(
+    name='step',
+    peak=1e-3,
+    total_steps=6_000,
+    boundaries=(1 / 3, 2 / 3),
+    factor=0.1,
+  )
+  steps = (0, 1_999, 2_000, 3_999, 4_000, 5_999)
+  values = [rate(step, **options) for step in steps]
+  assert values == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5])
+
+
+def rates_of(**options):
+  """Learning rate of every array, by path: a step of gradient 1 at rate 1."""
+
+  def layer(*names):
+    return {name: np.zeros(2, np.float32) for name in names}
+
+  params = {
+    'encoder': {
+      'block1': {
+        'conv1': layer('kernel', 'bias'),
+        'bn1': layer('scale', 'bias'),
+      }
+    },
+    'head': {
+      'fc6': layer('kernel', 'bias'),
+      'logits1': layer('kernel', 'bias'),
+      'project': {'conv': layer('kernel'), 'bn': layer('scale', 'bias')},
+    },
+    'auxiliary': {'logits': layer('kernel', 'bias')},
+    'logits': layer('kernel', 'bias'),
+  }
+  tx = optimizers.make_optimizer(
+    lambda _: 1.0, name='sgd', momentum=0.0, weight_decay=0.0, **options
+  )
+  gradients = jax.tree.map(np.ones_like, params)
+  updates, _ = tx.update(gradients, tx.init(params), params)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): -float(leaf[0])
+    for path, leaf in jax.tree_util.tree_leaves_with_path(updates)
+  }
+
+
+def changed(rates):
+  return {path: value for path, value in rates.items() if value != 1}
+
+
+def test_without_factors_all_learn_alike():
+  rates = rates_of()
+  assert len(rates) == 15 and not changed(rates)
+
+
+def test_factor_of_the_logits():
+  assert changed(rates_of(logits_lr_mult=10.0)) == {
+    'head/logits1/kernel': 10,
+    'head/logits1/bias': 10,
+    'auxiliary/logits/kernel': 10,
+    'auxiliary/logits/bias': 10,
+    'logits/kernel': 10,
+    'logits/bias': 10,
+  }
+
+
+def test_factor_of_biases_leaves_batch_norm_alone():
+  assert changed(rates_of(bias_lr_mult=2.0)) == {
+    'encoder/block1/conv1/bias': 2,
+    'head/fc6/bias': 2,
+    'head/logits1/bias': 2,
+    'auxiliary/logits/bias': 2,
+    'logits/bias': 2,
+  }
+
+
+def test_factors_multiply_as_in_deeplab_v1():
+  rates = rates_of(encoder_lr_mult=0.5, logits_lr_mult=10.0, bias_lr_mult=2.0)
+  assert rates == {
+    'encoder/block1/conv1/kernel': 0.5,
+    'encoder/block1/conv1/bias': 1,
+    'encoder/block1/bn1/scale': 0.5,
+    'encoder/block1/bn1/bias': 0.5,
+    'head/fc6/kernel': 1,
+    'head/fc6/bias': 2,
+    'head/logits1/kernel': 10,
+    'head/logits1/bias': 20,
+    'head/project/conv/kernel': 1,
+    'head/project/bn/scale': 1,
+    'head/project/bn/bias': 1,
+    'auxiliary/logits/kernel': 10,
+    'auxiliary/logits/bias': 20,
+    'logits/kernel': 10,
+    'logits/bias': 20,
+  }
+
+
+def test_factors_come_after_momentum_and_decay():
+  params = {'logits': {'kernel': np.full(1, 2.0, np.float32)}}
+  gradients = {'logits': {'kernel': np.full(1, 3.0, np.float32)}}
+  tx = optimizers.make_optimizer(
+    lambda _: 0.1, name='sgd', weight_decay=0.5, logits_lr_mult=10.0
+  )
+  state = tx.init(params)
+  for momentum in (4.0, 0.9 * 4.0 + 4.0):  # gradient and decay: 3 + 0.5 * 2
+    updates, state = tx.update(gradients, state, params)
+    found = float(updates['logits']['kernel'][0])
+    assert found == pytest.approx(-0.1 * 10 * momentum, rel=1e-6)
