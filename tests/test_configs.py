@@ -1,0 +1,174 @@
+"""Every config: its smoke run, its other data sets, what it claims to be."""
+
+import importlib
+import math
+import pathlib
+import re
+
+import jax
+import pytest
+
+from deeplax import config as config_lib
+from deeplax import data, models, summaries, train, workdir
+from deeplax.data import ops
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PIECES = ('common', 'course')  # recipes that configs share
+NAMES = sorted(
+  p.stem for p in (ROOT / 'configs').glob('[!_]*.py') if p.stem not in PIECES
+)
+# Those that offer other data sets by argument.
+FAMILY = (
+  'v1_vgg16',
+  'v2_r101',
+  'v3_r50',
+  'v3_r101',
+  'r101',
+  'x65',
+  'x71',
+  'mobilenet_v2',
+  'unet',
+)
+# Trainable parameters, as published, or as in the golden counts.
+COUNTS = {
+  'v1_vgg16:voc': 20_505_429,
+  'v2_r101:voc': 44_048_532,
+  'x65:voc': 41_055_413,
+  'x65': 41_054_899,
+  'x71': 43_477_323,
+  'v3_r50:voc,torchvision': 42_004_074,
+  'v3_r101:voc,torchvision': 60_996_202,
+  # 31,031,810 with 2 classes; the last 1x1 has 64 weights and a bias a class.
+  'unet': 31_031_810 + 17 * 65,
+  # 32,521,250 with 2 classes; the last 3x3 has 16 channels.
+  'unet:resnet': 32_521_250 + 17 * 145,
+}
+
+
+def get(name):
+  """The config of `--config=configs/<name>.py:<argument>`."""
+  module, _, argument = name.partition(':')
+  return importlib.import_module(f'configs.{module}').get_config(argument)
+
+
+def count(config, classes):
+  model = models.build(classes, **config_lib.model_options(config))
+  params = models.abstract_variables(model)['params']
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+@pytest.fixture
+def in_a_hurry():
+  """Compiles without most optimisations: two steps need none."""
+  jax.config.update('jax_disable_most_optimizations', True)
+  yield
+  jax.config.update('jax_disable_most_optimizations', False)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_smoke(name, tmp_path, in_a_hurry):
+  config = get(f'{name}:smoke')
+  scalars = train.train_and_evaluate(config, tmp_path)
+  assert 0 <= scalars['val/miou'] <= 1
+  rows = [row for row in summaries.read(tmp_path) if 'train/loss' in row]
+  assert [row['step'] for row in rows] == [1, 2]
+  assert all(row['train/gradient_norm'] > 0 for row in rows)
+  # The network that was trained, saved and is read back is the config's own.
+  _, info, variables, step = workdir.load_run(tmp_path)
+  assert step == 2
+  leaves = jax.tree.leaves(variables['params'])
+  expected = count(get(name), config_lib.num_outputs(config, info))
+  assert sum(leaf.size for leaf in leaves) == expected
+  if name == 'v1_vgg16':  # no batch norm, so no statistics, at all
+    assert not jax.tree.leaves(variables['batch_stats'])
+    again = train.train_and_evaluate(config, tmp_path)  # it is complete
+    assert again['val/miou'] == scalars['val/miou']
+
+
+@pytest.mark.parametrize('name', FAMILY)
+@pytest.mark.parametrize(
+  'dataset, classes, split', [('voc', 21, 'trainaug'), ('camvid', 11, 'train')]
+)
+def test_other_data_sets(name, dataset, classes, split):
+  config = get(f'{name}:{dataset}')
+  validate(config)
+  assert data.info(config.dataset.name).num_classes == classes
+  assert config.dataset.train_split == split
+  height, width = ops.crop_size(ops.parse(config.input.train))
+  assert max(height, width) <= 513
+  if config.model.align_corners:
+    step = config.model.output_stride
+    assert height % step == width % step == 1
+  if dataset == 'voc':  # one shape for all pictures, and none is cut
+    (op,) = ops.parse(config.input.eval)
+    assert op.name == 'pad_to_multiple' and dict(op.arguments)['k'] > 500
+
+
+def validate(config):
+  """On one device, whatever the suite pretends to have."""
+  config = config.copy_and_resolve_references()
+  with config.unlocked():
+    config.mesh.data = 1
+  config_lib.validate(config)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_default_is_valid(name):
+  validate(get(name))
+
+
+@pytest.mark.parametrize('name', FAMILY)
+@pytest.mark.parametrize('argument', ['voc,smoke', 'smoke,camvid'])
+def test_smoke_comes_last(name, argument):
+  config = get(f'{name}:{argument}')
+  assert config.dataset.name.startswith('synthetic')
+  assert (config.dataset.train_split, config.dataset.eval_split) == (
+    'train',
+    'val',
+  )
+  assert config.total_steps == 2 and not config.init_from
+  validate(config)
+
+
+@pytest.mark.parametrize('name, total', COUNTS.items())
+def test_counts(name, total):
+  config = get(name)
+  classes = data.info(config.dataset.name).num_classes
+  assert count(config, classes) == total
+
+
+@pytest.mark.parametrize('name', FAMILY)
+def test_aligned_corners_need_sizes_of_the_grid(name):
+  for argument, full in (('', (1024, 2048)), ('camvid', (360, 480))):
+    config = get(f'{name}:{argument}')
+    if not config.model.align_corners:
+      assert config.input.eval == ''
+      continue
+    size = ops.crop_size(ops.parse(config.input.eval))
+    # 16k + 1, and at most one output pixel more than the picture has.
+    assert all(0 < n - m <= 16 and n % 16 == 1 for n, m in zip(size, full))
+
+
+def test_every_variant_is_valid_and_documented():
+  for name in FAMILY:
+    module = importlib.import_module(f'configs.{name}')
+    assert 'ot yet run' in re.sub(r'\s+', ' ', module.__doc__), name
+    with pytest.raises(ValueError, match='it has: ') as error:
+      module.get_config('nonsense')
+    offered = str(error.value).partition('it has: ')[2].rstrip('.').split(', ')
+    assert {'smoke', 'voc', 'camvid'} <= {*offered}
+    for variant in offered:
+      validate(module.get_config(variant))
+
+
+def test_mobilenet_on_camvid_starts_from_weights_with_folded_statistics():
+  config = get('mobilenet_v2:camvid')
+  assert config.init_from and config.model.freeze_bn
+  module = importlib.import_module('configs.mobilenet_v2')
+  assert f'--output={config.init_from}\n' in module.__doc__
+
+
+def test_voc_recipes_of_the_first_papers_keep_their_crops():
+  for name in ('v1_vgg16', 'v2_r101'):
+    config = get(f'{name}:voc')
+    assert ops.crop_size(ops.parse(config.input.train)) == (321, 321)
