@@ -188,8 +188,8 @@ def _align_corners(graph, network, options) -> dict[str, bool]:
   grids = {grid: name for name, grid in network.grids.items()}
   if 'legacy' in grids:
     log.warning(
-      "%s upsamples %s on TensorFlow 1's grid, which there is not here: answers "
-      'are shifted by up to half a pixel of the features',
+      "%s upsamples %s on TensorFlow 1's grid, which there is not here: "
+      'answers are shifted by up to half a pixel of the features',
       graph.name, grids['legacy'],
     )  # fmt: skip
   if {'corners', 'half_pixel'} <= {*grids}:

@@ -274,8 +274,8 @@ def _data(model, tensor, content, name, shape, dtype) -> np.ndarray | None:
     return np.zeros(shape, np.float32) if 0 in shape else None
   if tensor.Sparsity() is not None:
     raise WeightsError(
-      f'{name} is stored as a sparse array, which is not supported. Convert the model '
-      'again without sparsity.'
+      f'{name} is stored as a sparse array, which is not supported. Convert '
+      'the model again without sparsity.'
     )
   if dtype not in _DTYPES:
     return np.frombuffer(raw, np.uint8)  # text and the like, no weights
