@@ -120,7 +120,7 @@ def fill(
     used |= {*found.names}
     array = found.make(*(file.tensors[name] for name in found.names))
     if array.shape != fresh.shape:
-      if not (reinit_logits and gives_logits(path)):
+      if not (reinit_logits and _other_classes(path, fresh.shape, array.shape)):
         raise WeightsError(
           _other_shape(file, path, fresh.shape, found, array.shape)
         )
@@ -152,6 +152,11 @@ def fill(
 def gives_logits(path: str) -> bool:
   """Whether the array belongs to a layer that gives class scores."""
   return path.split('/')[-2].startswith('logits')
+
+
+def _other_classes(path, expected, shape):
+  """Whether the shapes differ in the number of classes alone."""
+  return gives_logits(path) and shape[:-1] == expected[:-1]
 
 
 def _part(path: str) -> str:
@@ -202,7 +207,7 @@ def _other_shape(file, path, expected, found, shape):
     f'{file.name}: {found.names[0]} of shape {theirs} gives {shape}, but '
     f'{path} of this config has {expected}.'
   )
-  if gives_logits(path):
+  if _other_classes(path, expected, shape):
     return (
       f'{words} The number of classes differs: {shape[-1]} there, '
       f'{expected[-1]} here. Choose a config with the classes of the file, or '

@@ -167,7 +167,10 @@ def _floats(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def to_hwio(kernel: np.ndarray) -> np.ndarray:
-  """`[O, I, H, W]` to `[H, W, I, O]`; a matrix `[O, I]` to `[1, 1, I, O]`."""
+  """`[O, I, H, W]` to `[H, W, I, O]`; a matrix `[O, I]` to `[1, 1, I, O]`.
+
+  What has other axes stays as it is: its shape will be found wrong.
+  """
   if kernel.ndim == 2:
     kernel = kernel[:, :, None, None]
-  return kernel.transpose(2, 3, 1, 0)
+  return kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel
