@@ -28,8 +28,11 @@ class Row:
 def layer_table(
   model: nn.Module, image_shape: tuple[int, int, int, int]
 ) -> list[Row]:
-  """The layers in the order they are called, for a picture of that shape."""
-  rows = []
+  """The layers in the order they are called, for a picture of that shape.
+
+  A layer that is called again, for another scale of the picture, is one row.
+  """
+  rows = {}
 
   def record(next_function, args, kwargs, context):
     result = next_function(*args, **kwargs)
@@ -43,7 +46,8 @@ def layer_table(
         for collection in ('params', 'batch_stats')
       ]
       if any(own):
-        rows.append(Row('/'.join(context.module.path), result.shape, *own))
+        path = '/'.join(context.module.path)
+        rows.setdefault(path, Row(path, result.shape, *own))
     return result
 
   def run(key, image):
@@ -55,4 +59,4 @@ def layer_table(
     jax.ShapeDtypeStruct((2,), np.uint32),
     jax.ShapeDtypeStruct(image_shape, np.uint8),
   )
-  return rows
+  return list(rows.values())
