@@ -32,6 +32,7 @@ _TOOLS = (
   'tflite_nodes',
   'tflite_ops',
   'tflite_weights',
+  'tf_names',
 )
 
 

@@ -1,30 +1,28 @@
-"""Keras: encoders of keras.applications, and the Keras port of DeepLabV3+.
+"""Keras: `keras.applications`, and the port of DeepLabV3+ to Keras.
 
-| file                    | config.model                                     |
-|-------------------------|--------------------------------------------------|
-| VGG16                   | encoder='vgg', variant='16' or '16_large_fov',   |
-|                         | input_norm='vgg'                                 |
-| ResNet50, 101, 152      | variant='50_caffe', '101_caffe', '152_caffe',    |
-|                         | input_norm='vgg', encoder_bn_epsilon=1.001e-5    |
-| MobileNetV2             | encoder='mobilenet_v2', variant='1.0_1280', ..., |
-|                         | padding='same', input_norm='symmetric',          |
-|                         | encoder_bn_epsilon=1e-3                          |
-| DeepLabV3+ over         | encoder='xception', variant='65',                |
-| Xception                | head_separable=True, decoder_separable=True,     |
-|                         | input_norm='symmetric', align_corners=True,      |
-|                         | encoder_bn_epsilon=1e-3                          |
-| the same over           | encoder='mobilenet_v2', variant='1.0', '0.5',    |
-| MobileNetV2             | ..., atrous_rates=(), decoder='none',            |
-|                         | input_norm, align_corners, epsilon as above      |
+| file                     | config.model                                   |
+|--------------------------|------------------------------------------------|
+| VGG16                    | encoder='vgg', variant='16',                   |
+|                          | input_norm='vgg'                               |
+| ResNet50, 101, 152       | encoder='resnet', variant='50_caffe', ...,     |
+|                          | input_norm='vgg', encoder_bn_epsilon=1.001e-5  |
+| MobileNetV2              | encoder='mobilenet_v2', variant='1.0_1280',    |
+|                          | ..., padding='same', input_norm='symmetric',   |
+|                          | encoder_bn_epsilon=1e-3                        |
+| deeplabv3_xception_*,    | as of `tf_deeplab`: encoder='xception',        |
+| deeplabv3_mobilenetv2_*  | variant='65', head_separable=True,             |
+|                          | decoder_separable=True; encoder=               |
+|                          | 'mobilenet_v2', variant='1.0', atrous_rates=() |
 
-The first three are classifiers: head and decoder start afresh, but for the
-classifier itself, head='global_pool' and decoder='none', which ResNets and
-MobileNetV2 fill too. ResNets' convolutions have biases before batch norm; they
-go into its means. VGG and ResNets want the channels blue first: the first
-kernel is turned round, so that pictures stay RGB.
+The last two are those of bonlime/keras-deeplab-v3-plus, made of the authors'
+checkpoints: results are the authors', with align_corners=True. Its Xception
+pads the first convolution as TensorFlow does, which at even sizes is half a
+pixel off.
 
-Files are `.h5` (weights, or whole models), `.weights.h5` and `.keras`. Models
-in them are not built, so nothing in them is executed.
+VGG16 and ResNet were trained on BGR: the inputs of their first kernel are
+turned round. Biases of convolutions before batch norm go into its mean.
+
+`.h5`, `.weights.h5` or `.keras`, of Keras 2 or 3. Nothing in it is executed.
 """
 
 import io
@@ -32,215 +30,212 @@ import pathlib
 import re
 import zipfile
 
-import h5py
 import numpy as np
 
 from deeplax.errors import WeightsError
+from deeplax.models.options import Options
+from deeplax.pretrained import tf_names
 from deeplax.pretrained.filling import File, Found
 
-_CLASSIFIER = 'the image classifier: the network of this config has none'
 _LEFT_OUT = (
-  (r'(predictions|fc[12])/\w+', _CLASSIFIER),
-  (
-    r'Conv_1(_bn)?/\w+',
-    "the classifier's last 1x1: variants with _1280 have it",
-  ),
-  (r'(optimizer|vars|seed_generator|rescaling|normalization).*', 'no weight'),
+  (r'(predictions|fc\d)/(kernel|bias)', "the classifier of ImageNet's"),
+  (r'Conv_1(_bn)?/.*', "the classifier's last 1x1: variants _1280 have it"),
+  (r'seed_generator.*/.*', 'the state of a random generator'),
 )
-_BN = {
-  'scale': 'gamma',
-  'bias': 'beta',
-  'mean': 'moving_mean',
-  'var': 'moving_variance',
-}
-# Units of MobileNetV2 before each stage.
-_MOBILENET = {1: 0, 2: 1, 3: 3, 4: 6, 5: 13}
+_BN = ('gamma', 'beta', 'moving_mean', 'moving_variance')
+_BN_LEAVES = dict(zip(('scale', 'bias', 'mean', 'var'), _BN))
 
 
 def read(path: pathlib.Path) -> File:
-  """Reads the arrays of all layers, as `layer/kernel`, `layer/gamma`, ...
+  """Reads weights, with or without the network they are of.
 
   Raises:
-    WeightsError: The file is not there, is damaged, or no file of Keras.
+    WeightsError: The file is damaged, or is none of Keras.
   """
-  if not path.is_file():
-    raise WeightsError(f'there is no file {path}.')
+  import h5py
+
   try:
-    with h5py.File(_hdf5(path), 'r') as file:
-      tensors = _legacy(file) if _is_legacy(file) else _keras_3(file)
-  except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+    data = path
+    if path.suffix == '.keras':
+      with zipfile.ZipFile(path) as archive:
+        data = io.BytesIO(archive.read('model.weights.h5'))
+    with h5py.File(data, 'r') as h5:
+      tensors = _tensors(h5)
+  except (OSError, KeyError, RuntimeError, ValueError,
+          zipfile.BadZipFile) as error:  # fmt: skip
     reason = ' '.join(str(error).split())[:200]
     raise WeightsError(
       f'{path} is no whole file of Keras ({reason}). Expected .h5, .weights.h5 '
-      'or .keras; copy it again.'
+      'or .keras.'
     ) from error
   if not tensors:
-    raise WeightsError(f'{path} holds no layer with weights.')
+    raise WeightsError(
+      f'{path} has no weights with names of layers. Expected what '
+      'save_weights or save of Keras writes.'
+    )
   return File(path.name, tensors, _LEFT_OUT)
 
 
-def _hdf5(path: pathlib.Path):
-  """The HDF5 file itself: the whole, or what a .keras archive has inside."""
-  if not zipfile.is_zipfile(path):
-    return path
-  with zipfile.ZipFile(path) as archive:
-    return io.BytesIO(archive.read('model.weights.h5'))
+def _tensors(h5) -> dict[str, np.ndarray]:
+  """All arrays as `layer/kernel`, whichever version wrote them."""
+  root = h5.get('model_weights', h5)
+  found = {}
 
-
-def _is_legacy(file: h5py.File) -> bool:
-  return 'layer_names' in file.attrs or 'model_weights' in file
-
-
-def _legacy(file: h5py.File) -> dict[str, np.ndarray]:
-  """Keras 1 and 2: names of layers and weights stand in attributes."""
-  root = file.get('model_weights', file)
-  tensors = {}
-  for layer in map(_text, root.attrs['layer_names']):
-    group = root[layer]
-    for name in map(_text, group.attrs.get('weight_names', ())):
-      leaf = name.rpartition('/')[2].partition(':')[0]
-      tensors[f'{layer}/{leaf}'] = np.asarray(group[name])
-  return tensors
-
-
-def _keras_3(file: h5py.File) -> dict[str, np.ndarray]:
-  """Keras 3: arrays are numbered, and of each layer in one order."""
-  tensors = {}
-
-  def visit(path, group):
-    if not path.endswith('/vars') or path.startswith('optimizer'):
+  def visit(path, item):
+    if not hasattr(item, 'shape') or path.startswith('optimizer'):
       return
-    arrays = [np.asarray(group[n]) for n in sorted(group, key=int)]
-    if not arrays:
-      return
-    layer = _text(group.attrs.get('name', path.split('/')[-2]))
-    leaves = ('kernel', 'bias')
-    if len(arrays) in (3, 4) and all(a.ndim == 1 for a in arrays):
-      leaves = tuple(_BN.values())[-len(arrays) :]
-    if len(arrays) > len(leaves):
-      raise WeightsError(
-        f'layer {layer} has {len(arrays)} arrays, expected those of a '
-        'convolution, a dense layer or batch norm.'
-      )
-    for leaf, array in zip(leaves, arrays):
-      tensors[f'{layer}/{leaf}'] = array
+    *parents, leaf = path.split('/')
+    if parents and parents[-1] == 'vars':  # Keras 3: numbered, named beside
+      layer = item.parent.attrs.get('name')
+      if layer is None:
+        return
+      layer = layer if isinstance(layer, str) else layer.decode()
+      leaf = _leaf(leaf, item)
+    else:
+      layer = parents[-1] if parents else ''
+      leaf = _plain(leaf)
+    found[f'{layer}/{leaf}'] = np.asarray(item)
 
-  file.visititems(visit)
-  return tensors
+  root.visititems(visit)
+  return found
 
 
-def _text(name) -> str:
-  return name.decode() if isinstance(name, bytes) else str(name)
+def _leaf(number: str, item) -> str:
+  """What a numbered array of Keras 3 is."""
+  if len(item.parent) == len(_BN) and number.isdecimal():
+    return _BN[int(number)]
+  return {'0': 'kernel', '1': 'bias'}.get(number, number)
+
+
+def _plain(leaf: str) -> str:
+  """`kernel` of `kernel:0`, `depthwise_kernel:0` or `block1_conv1_W_1:0`."""
+  leaf = leaf.partition(':')[0]
+  if leaf == 'depthwise_kernel' or re.fullmatch(r'.+_W(_\d+)?', leaf):
+    return 'kernel'
+  return 'bias' if re.fullmatch(r'.+_b(_\d+)?', leaf) else leaf
+
+
+def adapt(file: File, options: Options) -> File:
+  """Compares what no tensor tells of with the config; see `tf_names`."""
+  kind = _kind(file)
+  if kind in ('vgg', 'resnet'):
+    wanted = {'encoder': kind, 'input_norm': 'vgg'}
+    if kind == 'resnet':
+      wanted['variant'] = f'{options.variant.partition("_")[0]}_caffe'
+  elif kind:
+    wanted = {'encoder': 'mobilenet_v2', 'input_norm': 'symmetric'}
+    if kind == 'xception_65':
+      wanted['encoder'] = 'xception'
+    else:
+      wanted['padding'] = 'same'
+    wanted['encoder_bn_epsilon'] = 1e-3
+  else:
+    wanted = {}
+  tf_names.compare(file, kind or '', wanted, options)
+  return file
+
+
+# A layer that only such a file has -> its kind.
+_KINDS = {
+  'entry_flow_conv1_1': 'xception_65',
+  'Conv': 'MobilenetV2',
+  'Conv1': 'mobilenet_v2',
+  'conv1_conv': 'resnet',
+  'block1_conv1': 'vgg',
+}
+
+
+def _kind(file: File) -> str | None:
+  for layer, kind in _KINDS.items():
+    if f'{layer}/kernel' in file.tensors:
+      return kind
+  return None
 
 
 def find(path: str, file: File) -> Found | None:
   """What of the file becomes our `path`."""
   module, _, leaf = path.partition('/')[2].rpartition('/')
-  conv, norm = _layers(module, file)
-  if conv is None:
+  kind = _kind(file)
+  layers = _layers(module, kind, file)
+  if layers is None:
     return None
-  if leaf == 'kernel':
-    return _kernel(conv, module, file)
-  if norm is None:
-    return Found((f'{conv}/bias',), np.asarray)
-  bias = f'{conv}/bias'
-  if leaf == 'mean' and bias in file.tensors:
-    return Found(
-      (f'{norm}/moving_mean', bias), np.subtract, 'less the bias before it'
-    )
-  if leaf == 'scale' and f'{norm}/gamma' not in file.tensors:
-    return Found((f'{norm}/beta',), np.ones_like, 'no gamma, that is 1')
-  return Found((f'{norm}/{_BN[leaf]}',), np.asarray)
-
-
-def _kernel(layer: str, module: str, file: File) -> Found:
-  name = f'{layer}/kernel'
-  if '/depthwise' in module:
-    if f'{layer}/depthwise_kernel' in file.tensors:
-      name = f'{layer}/depthwise_kernel'
+  conv, norm = layers
+  if re.fullmatch(r'bn\d?', module.rpartition('/')[2]):
+    name = f'{norm}/{_BN_LEAVES[leaf]}'
+    if leaf == 'mean' and f'{conv}/bias' in file.tensors:
+      return Found((name, f'{conv}/bias'), np.subtract, 'less the bias')
+    return Found((name,), np.asarray)
+  name = f'{conv}/{leaf}'
+  if leaf == 'bias':
+    return Found((name,), np.asarray)
+  if module.endswith('depthwise/conv'):
     return Found((name,), lambda k: k.transpose(0, 1, 3, 2), 'HWC1 to HW1C')
-  if layer in ('block1_conv1', 'conv1_conv'):
+  if module == 'logits' and conv == 'predictions':
+    return Found((name,), lambda k: k[None, None], 'matrix to 1x1 kernel')
+  if conv in ('conv1_conv', 'block1_conv1'):
     return Found((name,), lambda k: k[:, :, ::-1], 'BGR to RGB')
-  if layer == 'predictions':
-    return Found((name,), lambda k: k[None, None], 'a matrix to 1x1')
   pooling = file.tensors.get('image_pooling/kernel')
-  if layer == 'concat_projection' and pooling is not None:
+  if module == 'head/project/conv' and pooling is not None:
     return Found(
       (name,),
-      lambda k: np.roll(k, -pooling.shape[-1], axis=2),
+      lambda kernel: np.roll(kernel, -pooling.shape[-1], axis=2),
       'inputs of image pooling last instead of first',
     )
   return Found((name,), np.asarray)
 
 
-def _layers(module: str, file: File) -> tuple[str | None, str | None]:
-  """Keras' convolution and batch norm of a module of ours, None for none."""
-  if module == 'logits':
-    for name in ('logits_semantic', 'custom_logits_semantic'):
-      if f'{name}/kernel' in file.tensors:
-        return name, None
-    parts = {path.split('/')[1] for path in file.ours}
-    classifies = parts == {'encoder', 'logits'}
-    return ('predictions' if classifies else None), None
-  if match := re.fullmatch(r'encoder/block(\d)/conv(\d)', module):
-    return f'block{match[1]}_conv{match[2]}', None
-  if match := re.fullmatch(r'encoder/stage1/(?:conv|bn)1', module):
-    return 'conv1_conv', 'conv1_bn'
-  unit = r'encoder/stage(\d)/unit(\d+)'
-  if match := re.fullmatch(rf'{unit}/(?:conv|bn)(\d)', module):
-    name = f'conv{match[1]}_block{match[2]}_{match[3]}'
-    return f'{name}_conv', f'{name}_bn'
-  if match := re.fullmatch(rf'{unit}/shortcut/(?:conv|bn)', module):
-    name = f'conv{match[1]}_block{match[2]}_0'
-    return f'{name}_conv', f'{name}_bn'
+def _layers(
+  module: str, kind: str | None, file: File
+) -> tuple[str, str] | None:
+  """Names of the convolution and of its batch norm."""
   module = re.sub(r'/(conv|bn)$', '', module)
-  if match := re.fullmatch(rf'{unit}/(\w+)', module):
-    return _mobilenet(match, file)
+  if kind in ('xception_65', 'MobilenetV2'):
+    return _deeplab(module, kind, file)
+  if module == 'logits':
+    parts = {path.split('/')[1] for path in file.ours}
+    return ('predictions', '') if parts == {'encoder', 'logits'} else None
+  if kind == 'vgg':
+    match = re.fullmatch(r'encoder/block(\d)/conv(\d)', module)
+    return (f'block{match[1]}_conv{match[2]}', '') if match else None
+  if kind == 'resnet':
+    return _resnet(module)
+  return _mobilenet(module) if kind else None
+
+
+def _deeplab(module, kind, file):
+  name = tf_names.scope(module, kind, beta=False)
+  if name is None:
+    return None
+  name = name.removeprefix(f'{kind}/').removeprefix('decoder/')
+  name = name.replace('/xception_module', '')
+  name = name.replace('middle_flow/block1', 'middle_flow')
+  name = name.replace('/unit_1/', '/') if 'block' in name else name
+  name = name.replace('/', '_')
+  if name == 'logits_semantic' and f'{name}/kernel' not in file.tensors:
+    name = 'custom_logits_semantic'
+  return name, f'{name}_BN'
+
+
+def _resnet(module):
+  if re.fullmatch(r'encoder/stage1/(conv|bn)1', module):
+    return 'conv1_conv', 'conv1_bn'
+  match = re.fullmatch(
+    r'encoder/stage(\d)/unit(\d+)/(?:(?:conv|bn)(\d)|shortcut)', module
+  )
+  if not match:
+    return None
+  name = f'conv{match[1]}_block{match[2]}_{match[3] or 0}'
+  return f'{name}_conv', f'{name}_bn'
+
+
+def _mobilenet(module):
   if module == 'encoder/stage1/root':
-    port = 'Conv/kernel' in file.tensors
-    return ('Conv', 'Conv_BN') if port else ('Conv1', 'bn_Conv1')
+    return 'Conv1', 'bn_Conv1'
   if module == 'encoder/stage5/last':
     return 'Conv_1', 'Conv_1_bn'
-  for pattern, name in _PORT:
-    if match := re.fullmatch(pattern, module):
-      name = name(match) if callable(name) else name
-      return name, f'{name}_BN'
-  return None, None
-
-
-def _mobilenet(match: re.Match, file: File) -> tuple[str, str]:
-  number = _MOBILENET[int(match[1])] + int(match[2]) - 1
-  name = 'expanded_conv'
-  if number:
-    port = 'expanded_conv_1_expand/kernel' in file.tensors
-    name = f'expanded_conv_{number}' if port else f'block_{number}'
+  match = re.fullmatch(r'encoder/stage(\d)/unit(\d+)/(\w+)', module)
+  if not match:
+    return None
+  number = tf_names.MOBILENET[int(match[1])] + int(match[2]) - 1
+  name = f'block_{number}' if number else 'expanded_conv'
   return f'{name}_{match[3]}', f'{name}_{match[3]}_BN'
-
-
-def _part(text: str | None) -> str:
-  return (text or '').replace('/', '_')
-
-
-_PORT = (
-  (r'encoder/root(\d)', lambda m: f'entry_flow_conv1_{m[1]}'),
-  (
-    r'encoder/(entry|exit)/unit(\d)/conv(\d)(/\w+)',
-    lambda m: f'{m[1]}_flow_block{m[2]}_separable_conv{m[3]}{_part(m[4])}',
-  ),
-  (
-    r'encoder/(entry|exit)/unit(\d)/shortcut',
-    lambda m: f'{m[1]}_flow_block{m[2]}_shortcut',
-  ),
-  (
-    r'encoder/middle/unit(\d+)/conv(\d)(/\w+)',
-    lambda m: f'middle_flow_unit_{m[1]}_separable_conv{m[2]}{_part(m[3])}',
-  ),
-  (r'head/aspp/branch(\d)(/\w+)?', lambda m: f'aspp{m[1]}{_part(m[2])}'),
-  (r'head/aspp/image_pooling', 'image_pooling'),
-  (r'head/project', 'concat_projection'),
-  (r'decoder/low_level', 'feature_projection0'),
-  (
-    r'decoder/conv(\d)(/\w+)',
-    lambda m: f'decoder_conv{int(m[1]) - 1}{_part(m[2])}',
-  ),
-)

@@ -1,0 +1,202 @@
+"""TensorFlow 1 checkpoints of the DeepLab authors' code and of slim.
+
+| scope in the file | config.model                                          |
+|-------------------|-------------------------------------------------------|
+| resnet_v1_50 (101,| encoder='resnet', variant='50_slim', input_norm='mean'|
+| 152), conv1       |                                                       |
+| the same, conv1_1 | variant='50_beta', input_norm='symmetric'             |
+| xception_41 (65,  | encoder='xception', variant='41', input_norm=         |
+| 71)               | 'symmetric', encoder_bn_epsilon=1e-3                  |
+| MobilenetV2       | encoder='mobilenet_v2', variant='1.0', '0.5', ...     |
+|                   | ('1.0_1280' with Conv_1, slim's classifier),          |
+|                   | padding='same', input_norm='symmetric',               |
+|                   | encoder_bn_epsilon=1e-3                               |
+
+All with align_corners=True, bn_epsilon=1e-5 and, to go on training, bn_decay
+0.9997. The head: head_separable=True where the file has aspp1_depthwise, or
+atrous_rates=() where it has no aspp1; image_pooling=False without
+image_pooling; head='aspp_sum' with logits/semantic_1. The decoder:
+decoder_separable=True where the file has decoder_conv0_depthwise.
+
+`--weights` is what TensorFlow calls the prefix, `model.ckpt-30000`, or one of
+its files, or a folder with one checkpoint. Equal results need pictures of
+16 k + 1 pixels (513, 769): at even sizes TensorFlow's max pool of ResNets is
+shifted by half a pixel.
+
+Not taken: networks with dense prediction cells or NAS, and those trained with
+`regularize_depthwise`, which lack batch norm between depthwise and 1x1.
+"""
+
+import pathlib
+import re
+
+import numpy as np
+
+from deeplax.errors import WeightsError
+from deeplax.models.options import Options
+from deeplax.pretrained import tf_names
+from deeplax.pretrained.filling import File, Found
+
+_LEFT_OUT = (
+  (r'global_step', 'the number of training steps'),
+  (
+    r'.*/(Momentum|Adam(_\d)?|RMSProp(_\d)?)|beta[12]_power',
+    'a state of the optimizer',
+  ),
+  (
+    r'.*/ExponentialMovingAverage',
+    'a moving average of weights: the weights themselves are taken',
+  ),
+  (
+    r'((resnet_v1_\d+|xception_\d+)/logits|MobilenetV2/Logits|.*AuxLogits)/.*',
+    "the classifier of ImageNet's",
+  ),
+  (
+    r'MobilenetV2/Conv_1/.*',
+    "the classifier's last 1x1: the variants with _1280 have it",
+  ),
+)
+_SCOPE = r'(resnet_v1_\d+|xception_\d+|MobilenetV2)/'
+_BN = {
+  'scale': 'gamma',
+  'bias': 'beta',
+  'mean': 'moving_mean',
+  'var': 'moving_variance',
+}
+
+
+def read(path: pathlib.Path) -> File:
+  """Reads a checkpoint by TensorFlow itself.
+
+  Raises:
+    WeightsError: There is none, it is damaged or of TensorFlow 2's objects, or
+      TensorFlow is not installed.
+  """
+  prefix = _prefix(path)
+  try:
+    import tensorflow as tf
+  except ImportError as error:
+    raise WeightsError(
+      f'{path.name} is read by TensorFlow, which is not installed: pip '
+      'install tensorflow-cpu.'
+    ) from error
+  name = None
+  try:
+    reader = tf.train.load_checkpoint(str(prefix))
+    names = sorted(reader.get_variable_to_shape_map())
+    tensors = {}
+    for name in names:
+      tensors[name] = np.asarray(reader.get_tensor(name))
+  except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    reason = ' '.join(str(error).split())[:200]
+    at = f' at {name}' if name else ''
+    raise WeightsError(
+      f'{prefix} is no whole checkpoint{at} ({reason}). Copy its .index and '
+      '.data files again.'
+    ) from error
+  objects = [n for n in names if n.endswith('.ATTRIBUTES/VARIABLE_VALUE')]
+  if objects:
+    raise WeightsError(
+      f'{prefix} is a checkpoint of TensorFlow 2, with {objects[0]}. Expected '
+      'names such as xception_65/entry_flow/conv1_1/weights.'
+    )
+  return File(prefix.name, tensors, _LEFT_OUT)
+
+
+def _prefix(path: pathlib.Path) -> pathlib.Path:
+  """What the files of a checkpoint have in common."""
+  if path.is_dir():
+    there = sorted(path.glob('*.index'))
+    if len(there) != 1:
+      names = ', '.join(p.stem for p in there) or 'none'
+      raise WeightsError(
+        f'{path} must hold one checkpoint; it has {names}. Give the prefix, '
+        'such as model.ckpt-30000.'
+      )
+    path = there[0]
+  match = re.fullmatch(r'(.+)\.(index|meta|data-\d+-of-\d+)', path.name)
+  prefix = path.with_name(match[1]) if match else path
+  for pattern in (f'{prefix.name}.index', f'{prefix.name}.data-*'):
+    if not any(prefix.parent.glob(pattern)):
+      raise WeightsError(
+        f'There is no {prefix.parent / pattern}. A checkpoint has an .index '
+        'and .data files; unpack a .tar.gz first.'
+      )
+  return prefix
+
+
+def adapt(file: File, options: Options) -> File:
+  """Compares what no tensor tells of with the config.
+
+  Raises:
+    WeightsError: The network would take the weights, but give other results.
+  """
+  scope = _scope(file)
+  if scope is None:
+    return file
+  wanted = {'encoder': 'resnet', 'input_norm': 'symmetric'}
+  epsilon = 1e-3
+  if scope.startswith('resnet'):
+    epsilon = 1e-5
+    depth = scope.rpartition('_')[2]
+    wanted['variant'] = f'{depth}_slim'
+    if _is_beta(file, scope):
+      wanted['variant'] = f'{depth}_beta'
+    else:
+      wanted['input_norm'] = 'mean'
+  elif scope.startswith('xception'):
+    wanted |= {'encoder': 'xception', 'variant': scope.rpartition('_')[2]}
+  else:
+    wanted['encoder'] = 'mobilenet_v2'
+  wanted['encoder_bn_epsilon'] = epsilon
+  tf_names.compare(file, scope, wanted, options)
+  return file
+
+
+def _is_beta(file: File, scope: str | None) -> bool:
+  return f'{scope}/conv1_1/weights' in file.tensors
+
+
+def _scope(file: File) -> str | None:
+  """Of the encoder: `xception_65`; None in a file of anything else."""
+  for name in file.tensors:
+    match = re.match(_SCOPE, name)
+    if match:
+      return match[1]
+  return None
+
+
+def find(path: str, file: File) -> Found | None:
+  """What of the file becomes our `path`."""
+  module, _, leaf = path.partition('/')[2].rpartition('/')
+  encoder = _scope(file)
+  scope = tf_names.scope(
+    re.sub(r'/(conv|bn)$', '', module), encoder, beta=_is_beta(file, encoder)
+  )
+  if scope is None:
+    return None
+  if re.fullmatch(r'bn\d?', module.rpartition('/')[2]):
+    return _norm(f'{scope}/BatchNorm', leaf, file)
+  if leaf == 'bias':
+    return Found((f'{scope}/biases',), np.asarray)
+  if f'{scope}/depthwise_weights' in file.tensors:
+    return Found(
+      (f'{scope}/depthwise_weights',),
+      lambda kernel: kernel.transpose(0, 1, 3, 2),
+      'HWC1 to HW1C',
+    )
+  name = f'{scope}/weights'
+  pooling = file.tensors.get('image_pooling/weights')
+  if module == 'head/project/conv' and pooling is not None:
+    return Found(
+      (name,),
+      lambda kernel: np.roll(kernel, -pooling.shape[-1], axis=2),
+      'inputs of image pooling last instead of first',
+    )
+  return Found((name,), np.asarray)
+
+
+def _norm(scope: str, leaf: str, file: File) -> Found:
+  if leaf == 'scale' and f'{scope}/gamma' not in file.tensors:
+    return Found((f'{scope}/beta',), np.ones_like, 'no gamma, that is 1')
+  return Found((f'{scope}/{_BN[leaf]}',), np.asarray)
