@@ -37,7 +37,7 @@ class Options:
     atrous_rates: Of the head, at output stride 16; () for none.
     head_channels: Channels of every branch of the head, and of its result.
     head_bias: Whether convolutions before batch norm in the head have biases.
-    head_separable: Whether the head's 3x3 convolutions are separable.
+    head_separable: Whether the head's atrous convolutions are separable.
     head_conv3x3: Whether one more 3x3 convolution ends the head.
     image_pooling: Whether the head has a branch that sees the whole picture.
     image_pooling_window: Height and width, in pixels of the picture, of what
@@ -46,7 +46,8 @@ class Options:
     decoder: Module of `deeplax/models/decoders`.
     decoder_channels: Channels of the decoder's 3x3 convolutions.
     decoder_layers: Number of the 3x3 convolutions of v3plus.
-    decoder_separable: Whether these are separable.
+    decoder_separable: Whether these, and that of `head_conv3x3`, are
+      separable.
     separable_inner_bn: Whether separable convolutions of head and decoder have
       batch norm and ReLU between depthwise and 1x1, too.
     low_level_channels: What the encoder's early features are reduced to.

@@ -28,9 +28,10 @@ unet_bn=False. Its rates are the same at every output stride, and those here
 are given for 16: `decoder_atrous_rates=(12, 24, 36)`, its default, is
 atrous_rates=(12, 24, 36) at 16, and (6, 12, 18) at 8.
 
-Not taken: `tu-` encoders; attention; an ASPP that is separable where the last
-3x3 convolution is not, or the other way about (`decoder_aspp_separable` other
-than its default); `encoder_depth` below 5.
+`decoder_aspp_separable` is head_separable; the last 3x3 convolution of the
+head follows decoder_separable.
+
+Not taken: `tu-` encoders; attention; `encoder_depth` below 5.
 """
 
 import dataclasses

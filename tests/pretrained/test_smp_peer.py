@@ -65,6 +65,11 @@ def compare(module, keys, sizes, path):
       dict(decoder_channels=64, decoder_atrous_rates=(2, 4, 6)),
       R18 | dict(atrous_rates=(2, 4, 6), head_channels=64, decoder_channels=64),
     ),
+    (
+      'resnet18',
+      dict(decoder_aspp_separable=False),
+      R18 | AT_16 | dict(head_separable=False),
+    ),
   ],
 )
 def test_deeplabv3plus(encoder, theirs, ours, tmp_path):
@@ -87,6 +92,11 @@ def test_deeplabv3plus(encoder, theirs, ours, tmp_path):
       'resnet50',
       dict(encoder_output_stride=16, decoder_channels=32),
       R50 | AT_16 | dict(output_stride=16, head_channels=32),
+    ),
+    (
+      'resnet18',
+      dict(decoder_aspp_separable=True),
+      R18 | AT_8 | dict(head_separable=True, separable_inner_bn=False),
     ),
   ],
 )

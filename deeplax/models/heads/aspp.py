@@ -39,6 +39,7 @@ def build(options: Options) -> 'AsppHead':
     window=tuple(-(-n // stride) for n in options.image_pooling_window),
     align_corners=options.align_corners,
     conv3x3=options.head_conv3x3,
+    conv3x3_separable=options.decoder_separable,
     dropout=options.dropout,
     style=options.style,
   )
@@ -94,12 +95,13 @@ class AsppHead(nn.Module):
     features: Channels of each branch and of the result.
     rates: Rates of the atrous branches, as they are applied.
     use_bias: Whether the dense convolutions have biases before batch norm.
-    separable: Whether the atrous branches, and `conv3x3`, are separable.
+    separable: Whether the atrous branches are separable.
     inner_bn: Whether these have batch norm before their 1x1, too.
     image_pooling: Whether there is a branch of the picture's mean.
     window: Height and width of the means, in features; () for the whole.
     align_corners: Grid on which means of windows are spread over the picture.
     conv3x3: Whether one more 3x3 convolution follows the projection.
+    conv3x3_separable: Whether that one is separable.
     dropout: Rate while training.
     style: Of all layers.
   """
@@ -113,6 +115,7 @@ class AsppHead(nn.Module):
   window: tuple[int, ...]
   align_corners: bool
   conv3x3: bool
+  conv3x3_separable: bool
   dropout: float
   style: Style
 
@@ -138,5 +141,9 @@ class AsppHead(nn.Module):
     if not self.conv3x3:
       return x
     return conv3x3(
-      self.features, self.separable, self.inner_bn, self.style, name='conv3x3'
+      self.features,
+      self.conv3x3_separable,
+      self.inner_bn,
+      self.style,
+      name='conv3x3',
     )(x, train=train)
