@@ -62,6 +62,7 @@ def base() -> ml_collections.ConfigDict:
         encoder_bn_epsilon=placeholder(float),  # default: bn_epsilon
         bn_unbiased=False,  # running variance divided by n - 1, as PyTorch
         freeze_bn=False,
+        freeze_encoder_bn=False,  # the encoder's alone
         dtype='float32',  # of the computation; parameters stay float32
         remat=False,
       ),
@@ -153,7 +154,7 @@ def smoke(config: ml_collections.ConfigDict) -> None:
   config.batch_size = 2
   config.input.eval_batch_size = 2
   # Fresh weights with frozen statistics end in numbers that aren't finite.
-  config.model.freeze_bn = False
+  config.model.freeze_bn = config.model.freeze_encoder_bn = False
   config.optimizer.accumulate = 1
   config.total_steps = 2
   config.schedule.warmup_steps = 0

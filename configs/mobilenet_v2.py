@@ -18,7 +18,7 @@ On CamVid it starts from ImageNet's weights:
 
 That file has batch norm folded into its convolutions. It is put back as one
 that changes nothing, whose statistics are not those of the features, so they
-are frozen there; scales and biases are trained.
+are frozen in the encoder; scales and biases are trained.
 
 The authors' mIoU on Cityscapes val, from COCO's weights: 70.71, and 73.57 at
 output stride 8 with scales and flip; on VOC val 75.32 and 77.33. Score of this
@@ -45,5 +45,5 @@ def get_config(argument: str = ''):
 def camvid(config):
   """CamVid, from weights with folded batch norm."""
   common.camvid(config)
-  config.model.freeze_bn = True
+  config.model.freeze_encoder_bn = True
   config.init_from = 'runs/mobilenet_v2_imagenet'

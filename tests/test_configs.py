@@ -163,7 +163,7 @@ def test_every_variant_is_valid_and_documented():
 
 def test_mobilenet_on_camvid_starts_from_weights_with_folded_statistics():
   config = get('mobilenet_v2:camvid')
-  assert config.init_from and config.model.freeze_bn
+  assert config.init_from and config.model.freeze_encoder_bn
   module = importlib.import_module('configs.mobilenet_v2')
   assert f'--output={config.init_from}\n' in module.__doc__
 

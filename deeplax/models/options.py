@@ -66,6 +66,7 @@ class Options:
     encoder_bn_epsilon: The same in the encoder; None for `bn_epsilon`.
     bn_unbiased: Whether running variances are divided by n - 1, as PyTorch's.
     freeze_bn: Whether training, too, uses the running statistics as they are.
+    freeze_encoder_bn: The same for the encoder alone.
     dtype: Of the computation. Parameters are float32, or float64 for float64.
     remat: Whether units of the encoder are recomputed for the gradient.
   """
@@ -105,6 +106,7 @@ class Options:
   encoder_bn_epsilon: float | None = None
   bn_unbiased: bool = False
   freeze_bn: bool = False
+  freeze_encoder_bn: bool = False
   dtype: str = 'float32'
   remat: bool = False
 
@@ -191,9 +193,12 @@ class Options:
   @property
   def encoder_style(self) -> layers.Style:
     """What the encoder's layers share."""
-    if self.encoder_bn_epsilon is None:
-      return self.style
-    return dataclasses.replace(self.style, bn_epsilon=self.encoder_bn_epsilon)
+    style = self.style
+    return dataclasses.replace(
+      style,
+      bn_epsilon=self.encoder_bn_epsilon or style.bn_epsilon,
+      freeze_bn=self.freeze_bn or self.freeze_encoder_bn,
+    )
 
   @property
   def style(self) -> layers.Style:

@@ -7,7 +7,7 @@ DeepLabV3+'s). What differs from `config.model` is said with the flags to give.
 Weights may be of any number format; they become float32. Batch norm is folded
 into the convolutions there: ours gets scale 1, mean 0 and a variance that
 makes the division one by 1. The answers stay those of the file; train on with
-`freeze_bn`, or the first batches will change them.
+`freeze_bn` or `freeze_encoder_bn`, or the first batches will change them.
 
   variant 0.5, output_stride 8, atrous_rates (), decoder none,
   align_corners, input_norm symmetric: TensorFlow's 257x257 model for VOC

@@ -167,3 +167,11 @@ def test_last_layer_of_mobilenet():
   assert last['1.0'] is None
   assert last['0.35_1280'] == last['1.0_1280'] == last['1.0_smp'] == 1280
   assert last['1.4_1280'] == 1792
+
+
+def test_batch_norm_can_be_frozen_in_the_encoder_alone():
+  model = models.build(5, freeze_encoder_bn=True)
+  assert model.encoder.style.freeze_bn
+  assert not model.head.style.freeze_bn and not model.style.freeze_bn
+  model = models.build(5, freeze_bn=True)
+  assert model.encoder.style.freeze_bn and model.head.style.freeze_bn
