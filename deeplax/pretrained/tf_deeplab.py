@@ -87,7 +87,7 @@ def read(path: pathlib.Path) -> File:
     tensors = {}
     for name in names:
       tensors[name] = np.asarray(reader.get_tensor(name))
-  except (tf.errors.OpError, RuntimeError, ValueError) as error:
+  except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:
     reason = ' '.join(str(error).split())[:200]
     at = f' at {name}' if name else ''
     raise WeightsError(

@@ -18,16 +18,19 @@ def compare(
   Raises:
     WeightsError: The network would take the weights, but give other results.
   """
+  flags = []
   for key, value in wanted.items():
     if key == 'encoder_bn_epsilon':
       found = options.encoder_style.bn_epsilon
     else:
       found = getattr(options, key)
     if found != value:
-      raise WeightsError(
-        f'{file.name} holds {what}, which needs --config.model.{key}={value}; '
-        f'the config has {found}.'
-      )
+      flags.append(f'--config.model.{key}={value} (now {found})')
+  if flags:
+    raise WeightsError(
+      f'{file.name} holds {what}, another network than config.model. Give '
+      f'{", ".join(flags)}.'
+    )
 
 
 def scope(module: str, encoder: str | None, *, beta: bool) -> str | None:

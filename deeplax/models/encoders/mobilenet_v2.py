@@ -8,8 +8,9 @@ A variant is a width multiplier, `'1.0'`, `'0.5'`, ..., and a style:
 | `_1280` | 1x1 to 1280   | multiples of 8        | 24 x width             |
 | `_smp`  | 1x1 to 1280   | multiples of 8        | 24 x width             |
 
-(none) is TensorFlow DeepLab's: it ends before the last 1x1, cuts channels to
-whole numbers, and its decoder reads `layer_4/depthwise_output`.
+(none) is TensorFlow DeepLab's: it ends before the last 1x1, cuts the channels
+of units to whole numbers (what they expand to inside is a multiple of 8), and
+its decoder reads `layer_4/depthwise_output`.
 `_1280` is the classifier's encoder of TF slim, Keras and torchvision, whose
 last layer has 1280 channels for widths up to 1. `_smp` is the same in the
 dilated form of segmentation_models_pytorch: *every* convolution of a stage
@@ -43,6 +44,12 @@ WIDTHS = ('0.25', '0.35', '0.5', '0.75', '1.0', '1.3', '1.4')
 STYLES = ('', '1280', 'smp')
 
 
+def multiple_of_8(channels: float) -> int:
+  """The nearest one, but never a tenth lower."""
+  rounded = max(8, int(channels + 4) // 8 * 8)
+  return rounded + 8 * (rounded < 0.9 * channels)
+
+
 @dataclasses.dataclass(frozen=True)
 class Variant:
   """A row of the family.
@@ -59,9 +66,7 @@ class Variant:
     """Channels of a layer that has `nominal` at width 1."""
     if not self.style:
       return int(nominal * self.width)
-    # To the nearest multiple of 8, but never a tenth lower.
-    rounded = max(8, int(nominal * self.width + 4) // 8 * 8)
-    return rounded + 8 * (rounded < 0.9 * nominal * self.width)
+    return multiple_of_8(nominal * self.width)
 
   @property
   def last(self) -> int | None:
@@ -122,8 +127,9 @@ class InvertedResidual(nn.Module):
   ) -> tuple[jax.Array, jax.Array]:
     """Returns the unit's result and that of its depthwise convolution."""
     inputs = x.shape[-1]
-    y, channels = x, self.expansion * inputs
+    y, channels = x, inputs
     if self.expansion > 1:
+      channels = multiple_of_8(self.expansion * inputs)
       y = ConvBn(channels, self.style, activation=nn.relu6, name='expand')(
         y, train=train
       )
