@@ -19,7 +19,7 @@ image_pooling; head='aspp_sum' with logits/semantic_1. The decoder:
 decoder_separable=True where the file has decoder_conv0_depthwise.
 
 `--weights` is what TensorFlow calls the prefix, `model.ckpt-30000`, or one of
-its files, or a folder with one checkpoint. Equal results need pictures of
+its files, or a folder with one checkpoint, or a single file as slim's of 2016. Equal results need pictures of
 16 k + 1 pixels (513, 769): at even sizes TensorFlow's max pool of ResNets is
 shifted by half a pixel.
 
@@ -51,6 +51,7 @@ _LEFT_OUT = (
     r'((resnet_v1_\d+|xception_\d+)/logits|MobilenetV2/Logits|.*AuxLogits)/.*',
     "the classifier of ImageNet's",
   ),
+  (r'.*/mean_rgb', 'the mean colour, which input_norm has'),
   (
     r'MobilenetV2/Conv_1/.*',
     "the classifier's last 1x1: the variants with _1280 have it",
@@ -116,6 +117,8 @@ def _prefix(path: pathlib.Path) -> pathlib.Path:
     path = there[0]
   match = re.fullmatch(r'(.+)\.(index|meta|data-\d+-of-\d+)', path.name)
   prefix = path.with_name(match[1]) if match else path
+  if prefix.is_file():  # slim's of 2016, all in one file
+    return prefix
   for pattern in (f'{prefix.name}.index', f'{prefix.name}.data-*'):
     if not any(prefix.parent.glob(pattern)):
       raise WeightsError(

@@ -216,6 +216,22 @@ def test_cut_short(tmp_path, end):
     pretrained.read('tf_deeplab', tmp_path / 'model.ckpt')
 
 
+def test_a_checkpoint_of_one_file(tmp_path):
+  tf1 = tf.compat.v1
+  path = tmp_path / 'resnet_v1_101.ckpt'
+  with tf.Graph().as_default(), tf1.Session() as session:
+    expected = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tf1.get_variable('a/weights', initializer=expected)
+    session.run(tf1.global_variables_initializer())
+    saver = tf1.train.Saver(write_version=tf1.train.SaverDef.V1)
+    saver.save(session, str(path), write_meta_graph=False)
+  file = pretrained.read('tf_deeplab', path)
+  np.testing.assert_array_equal(file.tensors['a/weights'], expected)
+  path.write_bytes(path.read_bytes()[:40])
+  with pytest.raises(WeightsError, match='no whole checkpoint'):
+    pretrained.read('tf_deeplab', path)
+
+
 def test_a_checkpoint_of_tensorflow_2(tmp_path):
   tf.train.Checkpoint(x=tf.Variable([1.0])).write(str(tmp_path / 'ckpt'))
   with pytest.raises(WeightsError, match='of TensorFlow 2'):
