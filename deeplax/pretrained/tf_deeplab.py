@@ -19,9 +19,9 @@ image_pooling; head='aspp_sum' with logits/semantic_1. The decoder:
 decoder_separable=True where the file has decoder_conv0_depthwise.
 
 `--weights` is what TensorFlow calls the prefix, `model.ckpt-30000`, or one of
-its files, or a folder with one checkpoint, or a single file as slim's of 2016. Equal results need pictures of
-16 k + 1 pixels (513, 769): at even sizes TensorFlow's max pool of ResNets is
-shifted by half a pixel.
+its files, or a folder with one checkpoint, or a single file as slim's of 2016.
+Equal results need pictures of 16 k + 1 pixels (513, 769): at even sizes
+TensorFlow's max pool of ResNets is shifted by half a pixel.
 
 Not taken: networks with dense prediction cells or NAS, and those trained with
 `regularize_depthwise`, which lack batch norm between depthwise and 1x1.
