@@ -28,9 +28,17 @@ def build(options: Options) -> 'UNetDecoder':
       f'{len(STAGES) + 1} entries: one for each of {", ".join(STAGES)}, and '
       'one at the size of the picture.'
     )
+  full = 16 if options.encoder == 'unet' else 32
+  transposed = options.unet_upsampling == 'transposed'
+  if transposed and options.output_stride != full:
+    raise ValueError(
+      '`unet_upsampling` (=transposed) doubles the resolution at each level, '
+      f'and needs `output_stride` (={options.output_stride}) to be {full} with '
+      f"{options.encoder}; or use unet_upsampling='nearest'."
+    )
   return UNetDecoder(
     channels=options.unet_channels,
-    transposed=options.unet_upsampling == 'transposed',
+    transposed=transposed,
     batch_norm=options.unet_bn,
     center=options.unet_center,
     style=options.style,
@@ -84,18 +92,7 @@ class UNetDecoder(nn.Module):
 
 
 def _fit(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-  """Adds the odd row or column that a pool left out, as zeros.
-
-  Raises:
-    ValueError: If the sizes differ by more.
-  """
-  missing = [n - m for n, m in zip(size, x.shape[1:3])]
-  if not set(missing) <= {0, 1, -1}:
-    raise ValueError(
-      '`unet_upsampling` (=transposed) doubles the resolution, but a stage has '
-      f'{size} pixels where that gives {x.shape[1:3]}: use the full '
-      "output_stride of the encoder, or unet_upsampling='nearest'."
-    )
+  """Adds the odd row or column that a pool left out, as zeros, or cuts it."""
   x = x[:, : size[0], : size[1]]
-  missing = [max(m, 0) for m in missing]
+  missing = [n - m for n, m in zip(size, x.shape[1:3])]
   return jnp.pad(x, ((0, 0), (0, missing[0]), (0, missing[1]), (0, 0)))
