@@ -20,20 +20,7 @@ from deeplax.pretrained.filling import File, Report
 __all__ = ['File', 'Report', 'fill', 'read', 'sources']
 
 # Modules here that are no source.
-_TOOLS = (
-  'filling',
-  'pytorch',
-  'tflite_differences',
-  'tflite_encoder',
-  'tflite_file',
-  'tflite_graph',
-  'tflite_layers',
-  'tflite_network',
-  'tflite_nodes',
-  'tflite_ops',
-  'tflite_weights',
-  'tf_names',
-)
+_TOOLS = ('filling', 'pytorch', 'tf_names')
 
 
 def sources() -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 
 from deeplax import models, pretrained
 from deeplax.errors import WeightsError
-from deeplax.pretrained import tflite_file
-from deeplax.pretrained.tflite_file import Op, Tensor
+from deeplax.pretrained.tflite import flat
+from deeplax.pretrained.tflite.flat import Op, Tensor
 from tests.models.torch_weights import picture
 
 tf = pytest.importorskip('tensorflow')
@@ -244,8 +244,8 @@ def test_layers_written_in_pieces_are_put_together(
 ):
   size, options = KINDS[kind]
   model, whole, _ = imported(files(kind), options, tmp_path)
-  read = tflite_file.read
-  monkeypatch.setattr(tflite_file, 'read', lambda p: Unfolder(read(p)).run())
+  read = flat.read
+  monkeypatch.setattr(flat, 'read', lambda p: Unfolder(read(p)).run())
   _, pieces, report = imported(files(kind), options, tmp_path)
   assert not report.missing
   scale = pieces['params']['encoder']['stage1']['root']['bn']['scale']

@@ -6,8 +6,8 @@ import numpy as np
 
 from deeplax.models.options import Options
 from deeplax.pretrained.filling import Found
-from deeplax.pretrained.tflite_network import Network
-from deeplax.pretrained.tflite_nodes import Conv
+from deeplax.pretrained.tflite.network import Network
+from deeplax.pretrained.tflite.nodes import Conv
 
 _FOLDED = 'folded batch norm put back as identity'
 

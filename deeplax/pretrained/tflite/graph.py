@@ -12,9 +12,9 @@ from typing import NoReturn
 import numpy as np
 
 from deeplax.errors import WeightsError
-from deeplax.pretrained import tflite_layers, tflite_ops
-from deeplax.pretrained.tflite_file import Flat, Op, Tensor
-from deeplax.pretrained.tflite_nodes import (
+from deeplax.pretrained.tflite import layers, ops
+from deeplax.pretrained.tflite.flat import Flat, Op, Tensor
+from deeplax.pretrained.tflite.nodes import (
   Constant,
   Input,
   Node,
@@ -22,7 +22,7 @@ from deeplax.pretrained.tflite_nodes import (
   Value,
 )
 
-_HANDLERS = {**tflite_layers.HANDLERS, **tflite_ops.HANDLERS}
+_HANDLERS = {**layers.HANDLERS, **ops.HANDLERS}
 # What may stand between a padding, or a taking apart, and its convolution.
 _INSIDE = ('CONV_2D', 'DEPTHWISE_CONV_2D', 'BATCH_TO_SPACE_ND',
            'ADD', 'SUB', 'MUL', 'DIV', 'RELU', 'RELU6')  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from deeplax.pretrained.tflite_nodes import (
+from deeplax.pretrained.tflite.nodes import (
   Constant,
   Input,
   Node,

@@ -5,8 +5,8 @@ import dataclasses
 from deeplax.errors import WeightsError
 from deeplax.models import atrous
 from deeplax.models.encoders.mobilenet_v2 import ROWS, VARIANTS, Variant
-from deeplax.pretrained.tflite_graph import Graph
-from deeplax.pretrained.tflite_nodes import Conv, Node
+from deeplax.pretrained.tflite.graph import Graph
+from deeplax.pretrained.tflite.nodes import Conv, Node
 
 _UNITS = sum(units for rows in ROWS for _, _, units, _ in rows)
 _EARLY = 2  # the unit, from 0, whose features the decoder may read

@@ -9,9 +9,9 @@ from deeplax.errors import WeightsError
 from deeplax.models.deeplab import NORMS
 from deeplax.models.encoders.mobilenet_v2 import VARIANTS
 from deeplax.models.options import Options
-from deeplax.pretrained.tflite_graph import Graph
-from deeplax.pretrained.tflite_network import Network
-from deeplax.pretrained.tflite_nodes import Conv
+from deeplax.pretrained.tflite.graph import Graph
+from deeplax.pretrained.tflite.network import Network
+from deeplax.pretrained.tflite.nodes import Conv
 
 log = logging.getLogger('deeplax')
 

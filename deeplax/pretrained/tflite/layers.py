@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from deeplax.pretrained.tflite_nodes import (
+from deeplax.pretrained.tflite.nodes import (
   RELU,
   Constant,
   Conv,
@@ -14,7 +14,7 @@ from deeplax.pretrained.tflite_nodes import (
   affine,
   paddings,
 )
-from deeplax.pretrained.tflite_ops import other
+from deeplax.pretrained.tflite.ops import other
 
 
 def convolve(follower, op, inputs, result) -> Value:

@@ -20,17 +20,13 @@ import pathlib
 import re
 
 from deeplax.models.options import Options
-from deeplax.pretrained import (
-  tflite_differences,
-  tflite_file,
-  tflite_graph,
-  tflite_network,
-  tflite_weights,
-)
 from deeplax.pretrained.filling import File, Found
-from deeplax.pretrained.tflite_graph import Graph
-from deeplax.pretrained.tflite_network import Network
-from deeplax.pretrained.tflite_nodes import Conv
+from deeplax.pretrained.tflite import flat
+from deeplax.pretrained.tflite.differences import check
+from deeplax.pretrained.tflite.graph import Graph, follow
+from deeplax.pretrained.tflite.network import Network, recognise
+from deeplax.pretrained.tflite.nodes import Conv
+from deeplax.pretrained.tflite.weights import founds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +50,10 @@ def read(path: pathlib.Path) -> File:
   Raises:
     WeightsError: It is damaged, or of a network that is none of ours.
   """
-  flat = tflite_file.read(path)
-  graph = tflite_graph.follow(flat)
-  network = tflite_network.recognise(graph)
-  tensors = {t.name: t.values() for t in flat.tensors if t.data is not None}
+  content = flat.read(path)
+  graph = follow(content)
+  network = recognise(graph)
+  tensors = {t.name: t.values() for t in content.tensors if t.data is not None}
   weights = {n for c in graph.nodes if isinstance(c, Conv) for n in c.names}
   reasons = {
     name: 'part of the normalisation, which the network does itself'
@@ -66,7 +62,7 @@ def read(path: pathlib.Path) -> File:
     for name in tensors
     if name not in weights
   }
-  return File(flat.name, tensors, _left_out(reasons), Facts(graph, network))
+  return File(content.name, tensors, _left_out(reasons), Facts(graph, network))
 
 
 def adapt(file: File, options: Options) -> File:
@@ -76,9 +72,9 @@ def adapt(file: File, options: Options) -> File:
     WeightsError: It is another network; says which flags make it the same.
   """
   facts = file.facts
-  parts = tflite_differences.check(facts.graph, facts.network, options)
-  founds = tflite_weights.founds(facts.network, parts, options)
-  taken = {name for found in founds.values() for name in found.names}
+  parts = check(facts.graph, facts.network, options)
+  found = founds(facts.network, parts, options)
+  taken = {name for f in found.values() for name in f.names}
   rest = {
     name: 'of a layer that this config has not: the classifier of ImageNet, '
     'or the 1x1 before it'
@@ -89,7 +85,7 @@ def adapt(file: File, options: Options) -> File:
   return dataclasses.replace(
     file,
     left_out=(*file.left_out, *_left_out(rest)),
-    facts=dataclasses.replace(facts, founds=founds),
+    facts=dataclasses.replace(facts, founds=found),
   )
 
 

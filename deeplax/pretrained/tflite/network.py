@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from deeplax.errors import WeightsError
-from deeplax.pretrained import tflite_encoder
-from deeplax.pretrained.tflite_encoder import Encoder
-from deeplax.pretrained.tflite_graph import Graph
-from deeplax.pretrained.tflite_nodes import Conv, Node, Pool, Resize
+from deeplax.pretrained.tflite import encoder as encoders
+from deeplax.pretrained.tflite.encoder import Encoder
+from deeplax.pretrained.tflite.graph import Graph
+from deeplax.pretrained.tflite.nodes import Conv, Node, Pool, Resize
 
 
 @dataclasses.dataclass
@@ -38,7 +38,7 @@ def recognise(graph: Graph) -> Network:
   Raises:
     WeightsError: They are none of ours; names the tensor.
   """
-  encoder = tflite_encoder.find(graph)
+  encoder = encoders.find(graph)
   network = Network(encoder, convs=encoder.convs())
   _Reader(graph, network).read()
   return network
