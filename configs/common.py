@@ -46,6 +46,7 @@ def base() -> ml_collections.ConfigDict:
         decoder_channels=256,
         decoder_layers=2,
         decoder_separable=False,
+        bounded_activation=False,  # ReLU of head and decoder is capped at 6
         separable_inner_bn=True,  # batch norm before the 1x1, too
         low_level_channels=48,
         unet_channels=(256, 128, 64, 32, 16),  # of each level, deepest first
@@ -57,6 +58,7 @@ def base() -> ml_collections.ConfigDict:
         input_scales=(),  # (1.0, 0.75, 0.5): the maximum of three, V2
         input_norm='imagenet',  # symmetric, mean, vgg
         align_corners=False,
+        half_pixel_centers=True,  # False: TensorFlow 1's, without align_corners
         bn_decay=0.9,
         bn_epsilon=1e-5,
         encoder_bn_epsilon=placeholder(float),  # default: bn_epsilon

@@ -59,7 +59,7 @@ def compare(
       picture,
       size,
       repeats=repeats,
-      align_corners=config.model.align_corners,
+      **config_lib.resampling(config),
     )
     encoder = f'{config.model.encoder} {config.model.variant}'
     memory = '-'

@@ -154,6 +154,15 @@ def model_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
   return config.model.to_dict()
 
 
+def resampling(config: ml_collections.ConfigDict) -> dict[str, bool]:
+  """The grid of `config.model`, as keyword arguments of `ops.resize`."""
+  return dict(
+    align_corners=config.model.align_corners,
+    # Runs made before there was a choice have no such key.
+    half_pixel_centers=config.model.get('half_pixel_centers', True),
+  )
+
+
 def optimizer_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """`config.optimizer` as keyword arguments of `make_optimizer`."""
   options = config.optimizer.to_dict()

@@ -74,6 +74,7 @@ class Evaluator:
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     align_corners: bool = False,
+    half_pixel_centers: bool = True,
     window: tuple[int, int] | None = None,
     void_class: bool = False,
     pictures: int = 4,
@@ -93,7 +94,8 @@ class Evaluator:
       ops: Operations before the network, e.g. `'resize_image(512, 1024)'`.
       workers: Processes that read.
       loss_fn: `(logits, labels) -> (sum, weight)`, at label size, 255 ignored.
-      scales, flip, align_corners, window: See `inference.predict_logits`.
+      scales, flip, align_corners, half_pixel_centers, window: See
+        `inference.predict_logits`.
       void_class: Whether void is trained as the last class.
       pictures: How many to keep, for TensorBoard.
       prefix: Of the scalars' names.
@@ -129,6 +131,7 @@ class Evaluator:
       scales=scales,
       flip=flip,
       align_corners=align_corners,
+      half_pixel_centers=half_pixel_centers,
       window=window,
     )
     self._count = jax.jit(

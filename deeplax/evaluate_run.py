@@ -97,7 +97,7 @@ def evaluate_run(
   views = dict(
     scales=scales,
     flip=flip,
-    align_corners=config.model.align_corners,
+    **config_lib.resampling(config),
     window=window,
   )
   for stride, model in nets.items():

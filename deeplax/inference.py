@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 
-from deeplax.ops.resize import resize, scaled_size
+from deeplax.ops.resize import Grid, resize, scaled_size
 
 Apply = Callable[[jax.Array], jax.Array]
 
@@ -24,6 +24,7 @@ def predict_logits(
   scales: Sequence[float] = (1.0,),
   flip: bool = False,
   align_corners: bool = False,
+  half_pixel_centers: bool = True,
   window: tuple[int, int] | None = None,
 ) -> jax.Array:
   """Logits of one view, or the log of the mean softmax of several.
@@ -38,7 +39,8 @@ def predict_logits(
     out_size: (height, width) of the result; default: that of the image.
     scales: Factors on the image size, see `scaled_size`.
     flip: Adds the mirror image of every scale.
-    align_corners: How image and logits are resampled.
+    align_corners, half_pixel_centers: How image and logits are resampled, see
+      `ops.resize`.
     window: (height, width): each view is cut into overlapping windows of this
       size, see `sliding_window`; None looks at the whole picture at once.
 
@@ -49,15 +51,16 @@ def predict_logits(
     ValueError: No scale, or one that isn't a positive number.
   """
   scales = check_scales(scales)
+  grid = Grid(align_corners, half_pixel_centers)
   out_size = tuple(image.shape[1:3]) if out_size is None else tuple(out_size)
   if window is not None:
     whole = apply
 
     def apply(x):
-      return sliding_window(whole, x, window, align_corners=align_corners)
+      return sliding_window(whole, x, window, **grid._asdict())
 
   def full_size(view):
-    return resize(apply(view), out_size, align_corners=align_corners)
+    return grid.resize(apply(view), out_size)
 
   views = [scale_image(image, s, align_corners=align_corners) for s in scales]
   if len(views) == 1 and not flip:
@@ -131,6 +134,7 @@ def sliding_window(
   window: tuple[int, int],
   *,
   align_corners: bool = False,
+  half_pixel_centers: bool = True,
 ) -> jax.Array:
   """Logits at image size, each window by itself, overlaps averaged.
 
@@ -141,13 +145,15 @@ def sliding_window(
     apply: The network.
     image: [B, H, W, 3].
     window: (height, width); cut to the picture where that is smaller.
-    align_corners: How the logits of a window are brought to its size.
+    align_corners, half_pixel_centers: How the logits of a window are brought
+      to its size.
   """
   if min(window) < 1:
     raise ValueError(f'window is {tuple(window)}; expected two sizes above 0.')
   batch, *size, _ = image.shape
   size = tuple(size)
   window = tuple(min(w, n) for w, n in zip(window, size))
+  grid = Grid(align_corners, half_pixel_centers)
   starts = jnp.array(
     [
       (y, x)
@@ -157,7 +163,7 @@ def sliding_window(
   )
 
   def look(view):
-    return resize(apply(view), window, align_corners=align_corners)
+    return grid.resize(apply(view), window)
 
   def add(carry, start):
     total, count = carry

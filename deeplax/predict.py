@@ -61,6 +61,7 @@ class Predictor:
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     align_corners: bool = False,
+    half_pixel_centers: bool = True,
     window: tuple[int, int] | None = None,
   ):
     """Puts the variables on the device.
@@ -70,7 +71,8 @@ class Predictor:
       variables: `{'params', 'batch_stats'}`.
       info: The classes; an output beyond them is void.
       resize_to: (height, width) that the network sees of every picture.
-      scales, flip, align_corners, window: See `inference.predict_logits`.
+      scales, flip, align_corners, half_pixel_centers, window: See
+        `inference.predict_logits`.
     """
     self._variables = jax.device_put(variables)
     self._resize_to = resize_to
@@ -84,6 +86,7 @@ class Predictor:
         scales=scales,
         flip=flip,
         align_corners=align_corners,
+        half_pixel_centers=half_pixel_centers,
         window=window,
       )
       pred = jnp.argmax(logits[0], axis=-1)
@@ -165,7 +168,7 @@ def predict_run(
     resize_to=None if full_size else evaluation_size(config.input.eval),
     scales=scales,
     flip=flip,
-    align_corners=config.model.align_corners,
+    **config_lib.resampling(config),
     window=window,
   )
   result = predict_pictures(predictor, pictures, output, info, formats)

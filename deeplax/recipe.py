@@ -108,7 +108,7 @@ def make_step(
     seed=config.seed,
     auxiliary_weight=loss.auxiliary_weight,
     void_id=info.num_classes if loss.void_class else None,
-    align_corners=config.model.align_corners,
+    **config_lib.resampling(config),
     accumulate=config.optimizer.accumulate,
     ema_decay=config.optimizer.ema_decay,
   )
@@ -148,7 +148,7 @@ def make_evaluator(
     ops=config.input.eval,
     workers=config.input.workers,
     loss_fn=eval_loss(config, weights),
-    align_corners=config.model.align_corners,
+    **config_lib.resampling(config),
     void_class=config.loss.void_class,
     on_error=config.dataset.on_error,
   )

@@ -9,7 +9,7 @@ import optax
 from jax.sharding import Mesh
 
 from deeplax import inference, losses, metrics, sharding
-from deeplax.ops.resize import resize
+from deeplax.ops.resize import Grid
 from deeplax.state import TrainState
 
 LossFn = Callable[..., tuple[jax.Array, jax.Array]]
@@ -42,6 +42,7 @@ def make_train_step(
   auxiliary_weight: float = 0.0,
   void_id: int | None = None,
   align_corners: bool = False,
+  half_pixel_centers: bool = True,
   accumulate: int = 1,
   ema_decay: float | None = None,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]:
@@ -62,7 +63,8 @@ def make_train_step(
     seed: Of the dropout; the step is folded in.
     auxiliary_weight: Factor on the auxiliary head's loss, if there is one.
     void_id: Train id that void is trained as, or None.
-    align_corners: How logits are brought to the labels' size.
+    align_corners, half_pixel_centers: How logits are brought to the labels'
+      size, see `ops.resize`.
     accumulate: A, a divisor of the batch size.
     ema_decay: d in ema <- d ema + (1 - d) params, or None.
 
@@ -70,6 +72,8 @@ def make_train_step(
     A function giving the next state and `loss`, `gradient_norm`,
     `learning_rate` and `examples` (those with valid=True).
   """
+
+  grid = Grid(align_corners, half_pixel_centers)
 
   def part_sums(params, batch_stats, batch, key, step):
     (logits, endpoints), updates = model.apply(
@@ -82,8 +86,7 @@ def make_train_step(
     labels = target_labels(batch['label'], batch['valid'], void_id)
 
     def at_label_size(x):
-      x = resize(x, labels.shape[1:], align_corners=align_corners)
-      return loss_fn(x, labels, step)
+      return loss_fn(grid.resize(x, labels.shape[1:]), labels, step)
 
     total, weight = at_label_size(logits)
     # V2: besides the maximum over scales, each scale has a loss of its own.
@@ -166,6 +169,7 @@ def make_eval_step(
   scales: Sequence[float] = (1.0,),
   flip: bool = False,
   align_corners: bool = False,
+  half_pixel_centers: bool = True,
   window: tuple[int, int] | None = None,
 ) -> Callable[[dict, dict], dict[str, jax.Array]]:
   """Returns the jitted evaluation step; one compilation a shape.
@@ -180,7 +184,8 @@ def make_eval_step(
       leaves the loss out.
     void_class: Whether the model has void as class G: the loss and the soft IoU
       take it as a class, the confusion matrix never as a truth.
-    scales, flip, align_corners, window: As in `inference.predict_logits`.
+    scales, flip, align_corners, half_pixel_centers, window: As in
+      `inference.predict_logits`.
 
   Returns:
     A function giving, with B pictures and K = G + void_class outputs,
@@ -199,6 +204,7 @@ def make_eval_step(
       scales=scales,
       flip=flip,
       align_corners=align_corners,
+      half_pixel_centers=half_pixel_centers,
       window=window,
     )
     pred = jnp.argmax(logits, axis=-1).astype(jnp.uint8)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import deeplax.models as models
 from deeplax.models.layers import Conv, ConvBn, Style
 from deeplax.models.options import Options
-from deeplax.ops.resize import resize, scaled_size
+from deeplax.ops.resize import Grid, scaled_size
 
 # name -> (mean, deviation) of 0..255 RGB
 _IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
@@ -34,7 +34,7 @@ def build(num_classes: int, **keys) -> 'DeepLab':
     logits_size=options.logits_size,
     input_scales=options.input_scales,
     input_norm=options.input_norm,
-    align_corners=options.align_corners,
+    grid=options.grid,
     auxiliary=options.auxiliary,
     style=options.style,
   )
@@ -57,7 +57,7 @@ class DeepLab(nn.Module):
     logits_size: Side of the kernel that gives them.
     input_scales: See `options.Options`.
     input_norm: Key of `NORMS`.
-    align_corners: Grid on which pictures and logits are scaled.
+    grid: On which pictures and logits are scaled.
     auxiliary: Whether stage 4 gives logits too, in `endpoints['auxiliary']`.
     style: Of the layers here.
   """
@@ -69,7 +69,7 @@ class DeepLab(nn.Module):
   logits_size: int
   input_scales: tuple[float, ...]
   input_norm: str
-  align_corners: bool
+  grid: Grid
   auxiliary: bool
   style: Style
 
@@ -107,16 +107,15 @@ class DeepLab(nn.Module):
       other = logits if scale == 1 else score(self._scaled(x, scale))[0]
       endpoints[f'logits_x{scale:g}'] = other
     for name in [n for n in endpoints if n.startswith('logits_x')]:
-      other = resize(
-        endpoints[name], logits.shape[1:3], align_corners=self.align_corners
-      )
+      other = self.grid.resize(endpoints[name], logits.shape[1:3])
       logits = jnp.maximum(logits, other)
     return logits, endpoints
 
   def _scaled(self, x: jax.Array, scale: float) -> jax.Array:
-    aligned = self.align_corners
-    size = scaled_size(x.shape[1:3], scale, align_corners=aligned)
-    return resize(x, size, align_corners=aligned)
+    size = scaled_size(
+      x.shape[1:3], scale, align_corners=self.grid.align_corners
+    )
+    return self.grid.resize(x, size)
 
   def _scorer(self, train: bool):
     """A function of a normalised picture; each call has the same weights."""

@@ -1,7 +1,6 @@
 """Layers with parameters that every network is made of."""
 
 import dataclasses
-from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -21,6 +20,11 @@ class Style:
   bn_epsilon: float
   bn_unbiased: bool
   freeze_bn: bool
+  bounded: bool = False  # ReLU is capped at 6
+
+  def relu(self, x: jax.Array) -> jax.Array:
+    """ReLU, capped or not."""
+    return nn.relu6(x) if self.bounded else nn.relu(x)
 
 
 class Conv(nn.Module):
@@ -128,9 +132,9 @@ class BatchNorm(nn.Module):
 
 
 class ConvBn(nn.Module):
-  """Convolution, batch norm and, unless told otherwise, ReLU.
+  """Convolution, batch norm and, unless told otherwise, the style's ReLU.
 
-  Attributes: as of `Conv`; `activation`: what follows, None for nothing.
+  Attributes: as of `Conv`; `relu`: whether one follows.
   """
 
   features: int
@@ -141,7 +145,7 @@ class ConvBn(nn.Module):
   groups: int = 1
   use_bias: bool = False
   padding: str = 'symmetric'
-  activation: Callable[[jax.Array], jax.Array] | None = nn.relu
+  relu: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -158,7 +162,7 @@ class ConvBn(nn.Module):
       name='conv',
     )(x)
     x = BatchNorm(self.style, name='bn')(x, train=train)
-    return x if self.activation is None else self.activation(x)
+    return self.style.relu(x) if self.relu else x
 
 
 class SeparableConvBn(nn.Module):
@@ -173,8 +177,7 @@ class SeparableConvBn(nn.Module):
     stride: Step between output pixels.
     rate: Step between the taps.
     inner_bn: Whether batch norm stands between the two convolutions.
-    inner_activation: What follows that batch norm, None for nothing.
-    activation: What follows the last batch norm, None for nothing.
+    relu: Whether ReLU follows each batch norm.
   """
 
   features: int
@@ -183,8 +186,7 @@ class SeparableConvBn(nn.Module):
   stride: int = 1
   rate: int = 1
   inner_bn: bool = True
-  inner_activation: Callable[[jax.Array], jax.Array] | None = nn.relu
-  activation: Callable[[jax.Array], jax.Array] | None = nn.relu
+  relu: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -199,12 +201,12 @@ class SeparableConvBn(nn.Module):
       name='depthwise',
     )
     if self.inner_bn:
-      x = ConvBn(**depthwise, activation=self.inner_activation)(x, train=train)
+      x = ConvBn(**depthwise, relu=self.relu)(x, train=train)
     else:
       x = Conv(**depthwise)(x)
-    return ConvBn(
-      self.features, self.style, activation=self.activation, name='pointwise'
-    )(x, train=train)
+    return ConvBn(self.features, self.style, relu=self.relu, name='pointwise')(
+      x, train=train
+    )
 
 
 def conv3x3(
@@ -267,5 +269,5 @@ class DoubleConv(nn.Module):
       )(x)
       if self.batch_norm:
         x = BatchNorm(self.style, name=f'bn{n}')(x, train=train)
-      x = nn.relu(x)
+      x = self.style.relu(x)
     return x

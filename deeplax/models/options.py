@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from deeplax.models import atrous, layers
+from deeplax.ops.resize import Grid
 
 INPUT_NORMS = ('imagenet', 'symmetric', 'mean', 'vgg')
 DTYPES = ('float32', 'bfloat16', 'float64')
@@ -48,6 +49,8 @@ class Options:
     decoder_layers: Number of the 3x3 convolutions of v3plus.
     decoder_separable: Whether these, and that of `head_conv3x3`, are
       separable.
+    bounded_activation: Whether ReLU in head and decoder is capped at 6, as in
+      TensorFlow's networks that were trained to be quantised.
     separable_inner_bn: Whether separable convolutions of head and decoder have
       batch norm and ReLU between depthwise and 1x1, too.
     low_level_channels: What the encoder's early features are reduced to.
@@ -60,7 +63,9 @@ class Options:
     input_scales: Scales of the picture whose logits are joined by their
       maximum, the first 1; () for the picture as it is.
     input_norm: `'imagenet'`, `'symmetric'`, `'mean'` or `'vgg'`.
-    align_corners: Grid of every bilinear upsampling.
+    align_corners: Grid of every bilinear upsampling, see `ops.resize`.
+    half_pixel_centers: The same, without `align_corners`; False is
+      TensorFlow 1's grid.
     bn_decay: Of the running statistics; PyTorch's momentum is 1 minus this.
     bn_epsilon: Added to variances.
     encoder_bn_epsilon: The same in the encoder; None for `bn_epsilon`.
@@ -90,6 +95,7 @@ class Options:
   decoder_channels: int = 256
   decoder_layers: int = 2
   decoder_separable: bool = False
+  bounded_activation: bool = False
   separable_inner_bn: bool = True
   low_level_channels: int = 48
   unet_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
@@ -101,6 +107,7 @@ class Options:
   input_scales: tuple[float, ...] = ()
   input_norm: str = 'imagenet'
   align_corners: bool = False
+  half_pixel_centers: bool = True
   bn_decay: float = 0.9
   bn_epsilon: float = 1e-5
   encoder_bn_epsilon: float | None = None
@@ -191,6 +198,11 @@ class Options:
     return cls(num_classes=num_classes, **keys)
 
   @property
+  def grid(self) -> Grid:
+    """That of every bilinear upsampling."""
+    return Grid(self.align_corners, self.half_pixel_centers)
+
+  @property
   def encoder_style(self) -> layers.Style:
     """What the encoder's layers share."""
     style = self.style
@@ -198,6 +210,7 @@ class Options:
       style,
       bn_epsilon=self.encoder_bn_epsilon or style.bn_epsilon,
       freeze_bn=self.freeze_bn or self.freeze_encoder_bn,
+      bounded=False,
     )
 
   @property
@@ -211,4 +224,5 @@ class Options:
       bn_epsilon=self.bn_epsilon,
       bn_unbiased=self.bn_unbiased,
       freeze_bn=self.freeze_bn,
+      bounded=self.bounded_activation,
     )

@@ -2,12 +2,24 @@
 
 import functools
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 METHODS = ('bilinear', 'nearest', 'nearest_floor')
+
+
+class Grid(NamedTuple):
+  """Where pixels lie when the size changes; see `resize`."""
+
+  align_corners: bool = False
+  half_pixel_centers: bool = True
+
+  def resize(self, x: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """`[B, H, W, C]` to `[B, *size, C]`, bilinear."""
+    return resize(x, size, **self._asdict())
 
 
 def scaled_size(
@@ -33,6 +45,7 @@ def resize(
   *,
   method: str = 'bilinear',
   align_corners: bool = False,
+  half_pixel_centers: bool = True,
 ) -> jax.Array:
   """Samples `x` on a grid of `size`; shrinking does not antialias.
 
@@ -40,12 +53,14 @@ def resize(
 
       s = (i + 0.5) * in / out - 0.5        (half-pixel centres)
       s = i * (in - 1) / (out - 1)          (align_corners)
+      s = i * in / out                      (half_pixel_centers=False)
 
-  clipped to the picture. `bilinear` is PyTorch's `F.interpolate(...,
-  mode='bilinear')`; `nearest` with half-pixel centres is its
-  `mode='nearest-exact'`, on the same grid as `bilinear`. `nearest_floor` reads
-  pixel floor(i * in / out), PyTorch's plain `'nearest'`, which is half a pixel
-  off that grid; where out is a multiple of in they are the same.
+  clipped to the picture. The last is TensorFlow 1's, off by up to half a pixel.
+  `bilinear` is PyTorch's `F.interpolate(..., mode='bilinear')`; `nearest` with
+  half-pixel centres is its `mode='nearest-exact'`, on the same grid as
+  `bilinear`. `nearest_floor` reads pixel floor(i * in / out), PyTorch's plain
+  `'nearest'`, which is half a pixel off that grid; where out is a multiple of
+  in they are the same.
 
   Bilinear resampling reads the two neighbours of each output pixel, axis by
   axis. Its gradient is the product with the transposed matrix of weights; a
@@ -57,6 +72,8 @@ def resize(
     size: `(height, width)` of the result.
     method: One of `METHODS`.
     align_corners: Whether the centres of the corner pixels fall together.
+    half_pixel_centers: Whether pixels have centres; of no meaning with
+      `align_corners`, and for `nearest_floor`.
 
   Returns:
     `[B, height, width, C]` in the dtype of `x`.
@@ -72,42 +89,47 @@ def resize(
       f'Cannot resize {x.shape[1:3]} to {(height, width)}: both need at least '
       'one pixel.'
     )
+  grid = 'half_pixel' if half_pixel_centers else 'legacy'
+  if align_corners:
+    grid = 'corners'
   for axis, n in ((1, height), (2, width)):
     if x.shape[axis] == n:
       continue
     if method == 'nearest_floor':
       x = jnp.take(x, np.arange(n) * x.shape[axis] // n, axis=axis)
     elif method == 'nearest':
-      s = _coordinates(x.shape[axis], n, align_corners)
+      s = _coordinates(x.shape[axis], n, grid)
       x = jnp.take(x, np.floor(s + 0.5).astype(np.int32), axis=axis)
     else:
-      x = _bilinear(x, x.shape[axis], n, axis, align_corners)
+      x = _bilinear(x, x.shape[axis], n, axis, grid)
   return x
 
 
-def _coordinates(size_in: int, size_out: int, align_corners: bool):
+def _coordinates(size_in: int, size_out: int, grid: str):
   """Input coordinate of every output pixel, `[size_out]` float64."""
   i = np.arange(size_out, dtype=np.float64)
-  if align_corners:
+  if grid == 'corners':
     s = i * ((size_in - 1) / max(size_out - 1, 1))
+  elif grid == 'legacy':
+    s = i * (size_in / size_out)
   else:
     s = (i + 0.5) * (size_in / size_out) - 0.5
   return np.clip(s, 0, size_in - 1)
 
 
-def _neighbours(size_in: int, size_out: int, align_corners: bool):
+def _neighbours(size_in: int, size_out: int, grid: str):
   """Indices of both neighbours, weight of the upper one: `[size_out]` each."""
-  s = _coordinates(size_in, size_out, align_corners)
+  s = _coordinates(size_in, size_out, grid)
   low = np.floor(s).astype(np.int32)
   return low, np.minimum(low + 1, size_in - 1), s - low
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
 def _bilinear(
-  x: jax.Array, size_in: int, size_out: int, axis: int, align_corners: bool
+  x: jax.Array, size_in: int, size_out: int, axis: int, grid: str
 ) -> jax.Array:
   """Resamples one axis."""
-  low, high, weight = _neighbours(size_in, size_out, align_corners)
+  low, high, weight = _neighbours(size_in, size_out, grid)
   wide = jnp.promote_types(x.dtype, jnp.float32)
   weight = np.expand_dims(weight, [a for a in range(x.ndim) if a != axis])
   weight = jnp.asarray(weight, wide)
@@ -116,12 +138,12 @@ def _bilinear(
   return (y_low * (1 - weight) + y_high * weight).astype(x.dtype)
 
 
-def _bilinear_forward(x, size_in, size_out, axis, align_corners):
-  return _bilinear(x, size_in, size_out, axis, align_corners), None
+def _bilinear_forward(x, size_in, size_out, axis, grid):
+  return _bilinear(x, size_in, size_out, axis, grid), None
 
 
-def _bilinear_backward(size_in, size_out, axis, align_corners, _, g):
-  low, high, weight = _neighbours(size_in, size_out, align_corners)
+def _bilinear_backward(size_in, size_out, axis, grid, _, g):
+  low, high, weight = _neighbours(size_in, size_out, grid)
   matrix = np.zeros((size_out, size_in))
   rows = np.arange(size_out)
   np.add.at(matrix, (rows, low), 1 - weight)

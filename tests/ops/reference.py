@@ -50,25 +50,28 @@ def max_pool(x, window=3, stride=2):
   return out
 
 
-def bilinear(x, size, align_corners=False):
+def bilinear(x, size, align_corners=False, half_pixel_centers=True):
   """As documented for PyTorch's `F.interpolate`, one pixel at a time."""
+  grid = (align_corners, half_pixel_centers)
   x = np.asarray(x, np.float64)
   height, width = x.shape[1:3]
   out = np.zeros((x.shape[0], *size, x.shape[3]))
   for i in range(size[0]):
     for j in range(size[1]):
-      top, bottom, a = _source(i, height, size[0], align_corners)
-      left, right, b = _source(j, width, size[1], align_corners)
+      top, bottom, a = _source(i, height, size[0], *grid)
+      left, right, b = _source(j, width, size[1], *grid)
       out[:, i, j] = (1 - a) * (
         (1 - b) * x[:, top, left] + b * x[:, top, right]
       ) + a * ((1 - b) * x[:, bottom, left] + b * x[:, bottom, right])
   return out
 
 
-def _source(i, size_in, size_out, align_corners):
+def _source(i, size_in, size_out, align_corners, half_pixel_centers):
   if align_corners:
     scale = (size_in - 1) / (size_out - 1) if size_out > 1 else 0.0
     s = scale * i
+  elif not half_pixel_centers:  # TensorFlow 1's resize_bilinear
+    s = size_in / size_out * i
   else:
     s = max(size_in / size_out * (i + 0.5) - 0.5, 0.0)
   low = min(int(s), size_in - 1)

@@ -21,30 +21,35 @@ SIZES = [
 ]
 
 
+GRIDS = [
+  dict(align_corners=False),
+  dict(align_corners=True),
+  dict(half_pixel_centers=False),
+]
+
+
 def draw(*shape, seed=0):
   return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('grid', GRIDS)
 @pytest.mark.parametrize('size_in, size_out', SIZES)
-def test_bilinear(size_in, size_out, align_corners):
+def test_bilinear(size_in, size_out, grid):
   x = draw(2, *size_in, 3)
-  y = resize.resize(x, size_out, align_corners=align_corners)
+  y = resize.resize(x, size_out, **grid)
   assert y.dtype == jnp.float32
   np.testing.assert_allclose(
-    y, reference.bilinear(x, size_out, align_corners), atol=1e-5
+    y, reference.bilinear(x, size_out, **grid), atol=1e-5
   )
 
 
-@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('grid', GRIDS)
 @pytest.mark.parametrize('size_in, size_out', SIZES)
-def test_gradient_is_the_transpose(size_in, size_out, align_corners):
+def test_gradient_is_the_transpose(size_in, size_out, grid):
   with jax.enable_x64(True):
     x = jnp.asarray(draw(1, *size_in, 2), jnp.float64)
     g = jnp.asarray(draw(1, *size_out, 2, seed=1), jnp.float64)
-    y, pull = jax.vjp(
-      lambda x: resize.resize(x, size_out, align_corners=align_corners), x
-    )
+    y, pull = jax.vjp(lambda x: resize.resize(x, size_out, **grid), x)
     np.testing.assert_allclose(
       (pull(g)[0] * x).sum(), (g * y).sum(), atol=1e-12
     )

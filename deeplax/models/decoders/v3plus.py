@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from deeplax.models.layers import ConvBn, Style, conv3x3
 from deeplax.models.options import Options
-from deeplax.ops import resize
+from deeplax.ops.resize import Grid
 
 
 def build(options: Options) -> 'V3PlusDecoder':
@@ -22,7 +22,7 @@ def build(options: Options) -> 'V3PlusDecoder':
     low_level_features=options.low_level_channels,
     separable=options.decoder_separable,
     inner_bn=options.separable_inner_bn,
-    align_corners=options.align_corners,
+    grid=options.grid,
     style=options.style,
   )
 
@@ -36,7 +36,7 @@ class V3PlusDecoder(nn.Module):
     low_level_features: Channels that early features are reduced to.
     separable: Whether the 3x3 are separable.
     inner_bn: Whether separable ones have batch norm before their 1x1, too.
-    align_corners: Grid of the upsampling.
+    grid: Of the upsampling.
     style: Of all layers.
   """
 
@@ -45,7 +45,7 @@ class V3PlusDecoder(nn.Module):
   low_level_features: int
   separable: bool
   inner_bn: bool
-  align_corners: bool
+  grid: Grid
   style: Style
 
   @nn.compact
@@ -56,7 +56,7 @@ class V3PlusDecoder(nn.Module):
     low = ConvBn(self.low_level_features, self.style, name='low_level')(
       endpoints['low_level'], train=train
     )
-    x = resize.resize(x, low.shape[1:3], align_corners=self.align_corners)
+    x = self.grid.resize(x, low.shape[1:3])
     x = jnp.concatenate([x, low], axis=-1)
     for n in range(1, self.layers + 1):
       x = conv3x3(

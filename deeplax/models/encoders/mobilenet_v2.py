@@ -96,7 +96,7 @@ def build(options: Options) -> 'MobileNetV2':
     output_stride=options.output_stride,
     padding=options.padding,
     remat=options.remat,
-    style=options.encoder_style,
+    style=dataclasses.replace(options.encoder_style, bounded=True),
   )
 
 
@@ -130,9 +130,7 @@ class InvertedResidual(nn.Module):
     y, channels = x, inputs
     if self.expansion > 1:
       channels = multiple_of_8(self.expansion * inputs)
-      y = ConvBn(channels, self.style, activation=nn.relu6, name='expand')(
-        y, train=train
-      )
+      y = ConvBn(channels, self.style, name='expand')(y, train=train)
     depthwise = ConvBn(
       channels,
       self.style,
@@ -141,10 +139,9 @@ class InvertedResidual(nn.Module):
       rate=self.rate,
       groups=channels,
       padding=self.padding,
-      activation=nn.relu6,
       name='depthwise',
     )(y, train=train)
-    y = ConvBn(self.features, self.style, activation=None, name='project')(
+    y = ConvBn(self.features, self.style, relu=False, name='project')(
       depthwise, train=train
     )
     if self.sums and inputs == self.features:
@@ -193,7 +190,6 @@ class Stage(nn.Module):
         size=3,
         stride=self.plan.stride,
         padding=self.padding,
-        activation=nn.relu6,
         name='root',
       )(x, train=train)
     number = 0
@@ -214,9 +210,7 @@ class Stage(nn.Module):
         )
         x, depthwise = run(unit, x)
     if self.last:
-      x = ConvBn(self.last, self.style, activation=nn.relu6, name='last')(
-        x, train=train
-      )
+      x = ConvBn(self.last, self.style, name='last')(x, train=train)
     return x, depthwise
 
 

@@ -168,7 +168,7 @@ def _shortcut(unit, x: jax.Array, features: int, train: bool) -> jax.Array:
   if x.shape[-1] == features:
     return pool.max_pool(x, window=1, stride=stride)
   return ConvBn(
-    features, unit.style, stride=stride, activation=None, name='shortcut'
+    features, unit.style, stride=stride, relu=False, name='shortcut'
   )(x, train=train)
 
 

@@ -116,7 +116,6 @@ class XceptionUnit(nn.Module):
     """Returns the unit's result and that of its second convolution."""
     plan = self.plan
     last = plan.shortcut == 'none'
-    activation = nn.relu if last else None
     y, second = x, x
     for n, (depth, rate) in enumerate(zip(plan.depths, plan.rates), 1):
       y = SeparableConvBn(
@@ -124,8 +123,7 @@ class XceptionUnit(nn.Module):
         self.style,
         stride=plan.stride if n == 3 else 1,
         rate=rate,
-        inner_activation=activation,
-        activation=activation,
+        relu=last,
         name=f'conv{n}',
       )(y if last else nn.relu(y), train=train)
       second = y if n == 2 else second
@@ -134,7 +132,7 @@ class XceptionUnit(nn.Module):
         plan.depths[-1],
         self.style,
         stride=plan.stride,
-        activation=None,
+        relu=False,
         name='shortcut',
       )(x, train=train)
     return (y if last else y + x), second

@@ -16,7 +16,7 @@ from deeplax.models import atrous
 from deeplax.models.layers import ConvBn, SeparableConvBn, Style, conv3x3
 from deeplax.models.options import Options
 from deeplax.ops import pool
-from deeplax.ops.resize import resize
+from deeplax.ops.resize import Grid
 
 
 def build(options: Options) -> 'AsppHead':
@@ -37,7 +37,7 @@ def build(options: Options) -> 'AsppHead':
     image_pooling=options.image_pooling,
     # As many features as a picture of that size has.
     window=tuple(-(-n // stride) for n in options.image_pooling_window),
-    align_corners=options.align_corners,
+    grid=options.grid,
     conv3x3=options.head_conv3x3,
     conv3x3_separable=options.decoder_separable,
     dropout=options.dropout,
@@ -55,7 +55,7 @@ class Aspp(nn.Module):
   inner_bn: bool
   image_pooling: bool
   window: tuple[int, ...]
-  align_corners: bool
+  grid: Grid
   style: Style
 
   @nn.compact
@@ -84,7 +84,7 @@ class Aspp(nn.Module):
       else:
         y = pool.global_average(x)
       y = ConvBn(**point, name='image_pooling')(y, train=train)
-      branches.append(resize(y, x.shape[1:3], align_corners=self.align_corners))
+      branches.append(self.grid.resize(y, x.shape[1:3]))
     return jnp.concatenate(branches, axis=-1)
 
 
@@ -99,7 +99,7 @@ class AsppHead(nn.Module):
     inner_bn: Whether these have batch norm before their 1x1, too.
     image_pooling: Whether there is a branch of the picture's mean.
     window: Height and width of the means, in features; () for the whole.
-    align_corners: Grid on which means of windows are spread over the picture.
+    grid: On which means of windows are spread over the picture.
     conv3x3: Whether one more 3x3 convolution follows the projection.
     conv3x3_separable: Whether that one is separable.
     dropout: Rate while training.
@@ -113,7 +113,7 @@ class AsppHead(nn.Module):
   inner_bn: bool
   image_pooling: bool
   window: tuple[int, ...]
-  align_corners: bool
+  grid: Grid
   conv3x3: bool
   conv3x3_separable: bool
   dropout: float
@@ -130,7 +130,7 @@ class AsppHead(nn.Module):
       self.inner_bn,
       self.image_pooling,
       self.window,
-      self.align_corners,
+      self.grid,
       self.style,
       name='aspp',
     )(x, train=train)
