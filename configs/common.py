@@ -56,7 +56,7 @@ def base() -> ml_collections.ConfigDict:
         logits_size=1,  # side of the last kernel
         auxiliary=False,  # FCN head on stage4 of the encoder
         input_scales=(),  # (1.0, 0.75, 0.5): the maximum of three, V2
-        input_norm='imagenet',  # symmetric, mean, vgg
+        input_norm='imagenet',  # symmetric, mean, vgg, or '0/255'
         align_corners=False,
         half_pixel_centers=True,  # False: TensorFlow 1's, without align_corners
         bn_decay=0.9,

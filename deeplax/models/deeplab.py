@@ -5,18 +5,10 @@ import jax
 import jax.numpy as jnp
 
 import deeplax.models as models
+from deeplax.models import norms
 from deeplax.models.layers import Conv, ConvBn, Style
 from deeplax.models.options import Options
 from deeplax.ops.resize import Grid, scaled_size
-
-# name -> (mean, deviation) of 0..255 RGB
-_IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-NORMS = {
-  'imagenet': _IMAGENET,  # weights of torchvision, timm, mmseg
-  'symmetric': ((127.5,) * 3, (127.5,) * 3),  # 2x/255 - 1: TF Xception, beta
-  'mean': ((123.15, 115.90, 103.06), (1.0,) * 3),  # TF slim's ResNet v1
-  'vgg': ((123.68, 116.779, 103.939), (1.0,) * 3),  # the VGG authors', Keras
-}
 
 
 def build(num_classes: int, **keys) -> 'DeepLab':
@@ -56,7 +48,7 @@ class DeepLab(nn.Module):
     num_classes: Channels of the logits.
     logits_size: Side of the kernel that gives them.
     input_scales: See `options.Options`.
-    input_norm: Key of `NORMS`.
+    input_norm: See `norms.parse`.
     grid: On which pictures and logits are scaled.
     auxiliary: Whether stage 4 gives logits too, in `endpoints['auxiliary']`.
     style: Of the layers here.
@@ -98,7 +90,8 @@ class DeepLab(nn.Module):
       `logits_x1`, `logits_x0.75`, ... those of each at its own resolution.
     """
     mean, deviation = (
-      jnp.asarray(v, self.style.param_dtype) for v in NORMS[self.input_norm]
+      jnp.asarray(v, self.style.param_dtype)
+      for v in norms.parse(self.input_norm)
     )
     x = (image.astype(self.style.param_dtype) - mean) / deviation
     score = self._scorer(train)

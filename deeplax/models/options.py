@@ -6,10 +6,9 @@ import difflib
 import jax
 import jax.numpy as jnp
 
-from deeplax.models import atrous, layers
+from deeplax.models import atrous, layers, norms
 from deeplax.ops.resize import Grid
 
-INPUT_NORMS = ('imagenet', 'symmetric', 'mean', 'vgg')
 DTYPES = ('float32', 'bfloat16', 'float64')
 PADDINGS = ('symmetric', 'same')
 UPSAMPLINGS = ('nearest', 'transposed')
@@ -62,7 +61,8 @@ class Options:
     auxiliary: Whether a small head on stage 4 gives logits of its own.
     input_scales: Scales of the picture whose logits are joined by their
       maximum, the first 1; () for the picture as it is.
-    input_norm: `'imagenet'`, `'symmetric'`, `'mean'` or `'vgg'`.
+    input_norm: `'imagenet'`, `'symmetric'`, `'mean'` or `'vgg'`, or numbers:
+      see `norms.parse`.
     align_corners: Grid of every bilinear upsampling, see `ops.resize`.
     half_pixel_centers: The same, without `align_corners`; False is
       TensorFlow 1's grid.
@@ -141,8 +141,8 @@ class Options:
       value = getattr(self, name)
       if value is not None and value <= 0:
         raise ValueError(f'`{name}` (={value}) must be positive.')
+    norms.parse(self.input_norm)
     for name, choices in (
-      ('input_norm', INPUT_NORMS),
       ('dtype', DTYPES),
       ('padding', PADDINGS),
       ('unet_upsampling', UPSAMPLINGS),

@@ -150,6 +150,7 @@ def test_rates_of_xception_are_the_authors():
     ('0.5', (8, 12, 16, 32, 48, 80, 160)),
     # As the classifiers of Keras; 1.4: 24 -> 33.6 -> 32, 0.35: 5.6 -> 8.
     ('0.35_1280', (8, 8, 16, 24, 32, 56, 112)),
+    ('0.35_320', (8, 8, 16, 24, 32, 56, 112)),
     (
       '1.4_1280',
       (24, 32, 48, 88, 136, 224, 448),
@@ -164,7 +165,7 @@ def test_channels_of_mobilenet(variant, channels):
 
 def test_last_layer_of_mobilenet():
   last = {k: v.last for k, v in mobilenet_v2.VARIANTS.items()}
-  assert last['1.0'] is None
+  assert last['1.0'] is last['1.4_320'] is None
   assert last['0.35_1280'] == last['1.0_1280'] == last['1.0_smp'] == 1280
   assert last['1.4_1280'] == 1792
 

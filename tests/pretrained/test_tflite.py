@@ -16,7 +16,7 @@ from tests.models.torch_weights import picture
 
 tf = pytest.importorskip('tensorflow')
 
-from tests.pretrained import tf_mobilenet  # noqa: E402
+from tests.pretrained import tf_mobilenet, tflite_float  # noqa: E402
 
 SMALL = dict(
   encoder='mobilenet_v2',
@@ -41,6 +41,19 @@ V3_PLUS = SMALL | dict(
 KINDS = {
   'v3': ((65, 65), V3),
   'v3plus': ((64, 96), V3_PLUS | {'decoder': 'v3plus'}),
+  # Dense, of other early features, on TensorFlow 1's grid, ReLU6 throughout.
+  'legacy': (
+    (64, 64),
+    V3_PLUS
+    | dict(
+      variant='0.25_320',
+      decoder='v3plus',
+      head_separable=False,
+      decoder_separable=False,
+      half_pixel_centers=False,
+      bounded_activation=True,
+    ),
+  ),
 }
 CLASSES = 5
 
@@ -149,6 +162,22 @@ def test_scores_are_those_of_tensorflow_lite(
   print(kind, change, worst)  # shown by pytest -rP
   assert expected.std((1, 2)).min() > 0.02 * np.abs(expected).max()
   assert worst <= tolerance
+
+
+@pytest.mark.parametrize('kind', ['v3', 'legacy'])
+def test_whole_numbers_give_the_answers_of_what_they_stand_for(
+  kind, files, tmp_path
+):
+  size, options = KINDS[kind]
+  content = files(kind, 'int8')
+  model, variables, _ = imported(content, options, tmp_path)
+  image = picture(*size)
+  expected = tflite_float.run(
+    flat.read(tmp_path / 'model.tflite'), image.astype(np.float32) / 127.5 - 1
+  )
+  worst = error(scores(model, variables, image), expected[0])
+  print(kind, worst)  # shown by pytest -rP
+  assert worst <= 1e-4
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -285,6 +314,54 @@ def test_all_that_differs_is_said_with_its_flags(files, tmp_path):
   words = refusal(files('v3plus'), options, tmp_path)
   # It is not in the file what the picture was made to before.
   assert words.endswith('Give --config.model.align_corners=False')
+
+
+def altered(monkeypatch, change):
+  """Lets `change(number, op, result's name)` give an operation's settings."""
+  read = flat.read
+
+  def alter(path):
+    content = read(path)
+    ops = [
+      dataclasses.replace(
+        op,
+        options=op.options | change(n, op, content.tensors[op.outputs[0]].name),
+      )
+      for n, op in enumerate(content.ops)
+    ]
+    return dataclasses.replace(content, ops=ops)
+
+  monkeypatch.setattr(flat, 'read', alter)
+
+
+def test_rates_that_no_variant_has_are_refused(files, tmp_path, monkeypatch):
+  rate = dict(DilationHFactor=3, DilationWFactor=3)
+  altered(
+    monkeypatch,
+    lambda n, op, _: rate if op.name == 'DEPTHWISE_CONV_2D' and n > 40 else {},
+  )
+  words = refusal(files('v3'), V3, tmp_path)
+  assert 'stride 1, rate 3 and' in words
+  assert 'expected stride 1, rate 2 and' in words
+
+
+@pytest.mark.parametrize('many', [False, True])
+def test_a_capped_head_is_said(many, files, tmp_path, monkeypatch, caplog):
+  left = [10 if many else 1]
+
+  def cap(n, op, name):
+    if op.options.get('activation') != 'RELU' or not left[0]:
+      return {}
+    left[0] -= 1
+    return {'activation': 'RELU6'}
+
+  altered(monkeypatch, cap)
+  if many:
+    words = refusal(files('v3'), V3, tmp_path)
+    assert '--config.model.bounded_activation=True' in words
+  else:
+    imported(files('v3'), V3, tmp_path)
+    assert 'answers differ where something exceeds 6' in caplog.text
 
 
 def test_another_encoder_is_said(files, tmp_path):

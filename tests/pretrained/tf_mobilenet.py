@@ -72,13 +72,18 @@ def network(weights, picture, *, strides, options):
     )
     return activation(y) if activation else y
 
-  def separable(x, path, rate=1):
-    x = conv(x, f'{path}/depthwise', rate=rate, activation=tf.nn.relu)
-    return conv(x, f'{path}/pointwise', activation=tf.nn.relu)
+  relu = tf.nn.relu6 if options.get('bounded_activation') else tf.nn.relu
+
+  def conv3x3(x, path, rate, separable):
+    if not separable:
+      return conv(x, path, rate=rate, activation=relu)
+    x = conv(x, f'{path}/depthwise', rate=rate, activation=relu)
+    return conv(x, f'{path}/pointwise', activation=relu)
 
   def resize(x, size):
-    if options['align_corners']:
-      return tf.compat.v1.image.resize_bilinear(x, size, align_corners=True)
+    if options['align_corners'] or not options.get('half_pixel_centers', True):
+      aligned = options['align_corners']
+      return tf.compat.v1.image.resize_bilinear(x, size, align_corners=aligned)
     return tf.image.resize(x, size)
 
   def encoder(x):
@@ -95,29 +100,32 @@ def network(weights, picture, *, strides, options):
         x = conv(x, f'{path}/expand')
       x = depthwise = conv(x, f'{path}/depthwise', stride=stride, rate=own)
       x = conv(x, f'{path}/project', activation=None)
-      if x.shape[-1] == inputs.shape[-1] and unit not in (1,):
+      if x.shape[-1] == inputs.shape[-1] and (stage == 1 or unit > 1):
         x = x + inputs
       if (stage, unit) == (2, 2):
-        low = depthwise
+        low = x if '_' in options['variant'] else depthwise
     return x, low
 
   x, low = encoder(picture)
   size = x.shape[1:3]
   mean = tf.reduce_mean(x, (1, 2), keepdims=True)
-  mean = conv(mean, 'head/aspp/image_pooling', activation=tf.nn.relu)
+  mean = conv(mean, 'head/aspp/image_pooling', activation=relu)
   branches = [  # image pooling is first in TensorFlow's DeepLab
     resize(mean, size),
-    conv(x, 'head/aspp/branch0', activation=tf.nn.relu),
+    conv(x, 'head/aspp/branch0', activation=relu),
   ]
   for n, rate in enumerate(options['atrous_rates'], 1):
     rate = rate * 16 // strides
-    branches.append(separable(x, f'head/aspp/branch{n}', rate))
+    branches.append(
+      conv3x3(x, f'head/aspp/branch{n}', rate, options.get('head_separable'))
+    )
   x = tf.concat(branches, -1)
-  x = conv(x, 'head/project', activation=tf.nn.relu)
+  x = conv(x, 'head/project', activation=relu)
   if options['decoder'] == 'v3plus':
-    low = conv(low, 'decoder/low_level', activation=tf.nn.relu)
+    low = conv(low, 'decoder/low_level', activation=relu)
     x = tf.concat([resize(x, low.shape[1:3]), low], -1)
-    x = separable(separable(x, 'decoder/conv1'), 'decoder/conv2')
+    for n in (1, 2):
+      x = conv3x3(x, f'decoder/conv{n}', 1, options.get('decoder_separable'))
   return tf.nn.bias_add(
     tf.nn.conv2d(x, weights('params/logits/kernel'), 1, 'SAME'),
     weights('params/logits/bias'),

@@ -5,12 +5,14 @@ A variant is a width multiplier, `'1.0'`, `'0.5'`, ..., and a style:
 | style   | last layer    | channels              | low-level features     |
 |---------|---------------|-----------------------|------------------------|
 | (none)  | 320 x width   | whole numbers         | 144 x width, depthwise |
+| `_320`  | 320 x width   | multiples of 8        | 24 x width             |
 | `_1280` | 1x1 to 1280   | multiples of 8        | 24 x width             |
 | `_smp`  | 1x1 to 1280   | multiples of 8        | 24 x width             |
 
 (none) is TensorFlow DeepLab's: it ends before the last 1x1, cuts the channels
 of units to whole numbers (what they expand to inside is a multiple of 8), and
-its decoder reads `layer_4/depthwise_output`.
+its decoder reads `layer_4/depthwise_output`. `_320` ends there, too, but has
+the other styles' channels and early features: DeepLabV3+ of PyTorch users.
 `_1280` is the classifier's encoder of TF slim, Keras and torchvision, whose
 last layer has 1280 channels for widths up to 1. `_smp` is the same in the
 dilated form of segmentation_models_pytorch: *every* convolution of a stage
@@ -41,7 +43,7 @@ ROWS = (
   ((6, 160, 3, 2), (6, 320, 1, 1)),
 )
 WIDTHS = ('0.25', '0.35', '0.5', '0.75', '1.0', '1.3', '1.4')
-STYLES = ('', '1280', 'smp')
+STYLES = ('', '320', '1280', 'smp')
 
 
 def multiple_of_8(channels: float) -> int:
@@ -71,7 +73,7 @@ class Variant:
   @property
   def last(self) -> int | None:
     """Channels of the last 1x1, None without one."""
-    if not self.style:
+    if self.style in ('', '320'):
       return None
     return self.channels(1280) if self.width > 1 else 1280
 

@@ -11,6 +11,10 @@ makes the division one by 1. The answers stay those of the file; train on with
 
   variant 0.5, output_stride 8, atrous_rates (), decoder none,
   align_corners, input_norm symmetric: TensorFlow's 257x257 model for VOC
+  variant 1.0 or 0.5, the same at output_stride 16, input_norm 128/128: its
+  quantised 513x513 models for VOC
+  variant 1.0, atrous_rates (), decoder v3plus, decoder_separable, padding same,
+  half_pixel_centers False: V3+ for ADE20K in 512x512, as MLPerf's
   variant 1.0_1280, head global_pool, decoder none, padding same,
   input_norm symmetric: classifiers of ImageNet
 """

@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from deeplax.errors import WeightsError
-from deeplax.models.deeplab import NORMS
 from deeplax.models.encoders.mobilenet_v2 import VARIANTS
 from deeplax.models.options import Options
+from deeplax.pretrained.tflite import normalisation
 from deeplax.pretrained.tflite.graph import Graph
 from deeplax.pretrained.tflite.network import Network
-from deeplax.pretrained.tflite.nodes import Conv
 
 log = logging.getLogger('deeplax')
 
@@ -39,25 +38,28 @@ def check(graph: Graph, network: Network, options: Options) -> list[str]:
   whole = 'head' in network.keys and (
     network.keys['head'] != 'global_pool' or options.head == 'global_pool'
   )
-  _check_layers(graph, network, whole)
   wanted = {'encoder': 'mobilenet_v2'}
+  wanted |= _activations(graph, network, options, whole)
   wanted['variant'] = _variant(graph, network, options, whole)
-  norm = _input_norm(graph, options)
-  if norm is not None:
-    wanted['input_norm'] = norm
+  wanted['input_norm'], exact_norm = normalisation.find(
+    graph, options.input_norm
+  )
   paddings = _paddings(graph, network)
   if whole:
     keys = {k: v for k, v in network.keys.items() if k not in _APART}
     wanted |= keys | _window(network, options)
     if options.padding not in paddings:
       wanted['padding'] = paddings[0]
-    wanted |= _align_corners(graph, network, options)
+    wanted |= _grid(graph, network)
   elif options.padding not in paddings:
     log.warning(
       '%s was trained with padding=%s, this config has %s',
       graph.name, paddings[0], options.padding,
     )  # fmt: skip
-  _compare(graph, network, options, wanted)
+  exact = {'input_norm': exact_norm}
+  if whole:
+    exact['output_stride'] = network.encoder.output_stride
+  _compare(graph.name, options, wanted, exact)
   parts = list(network.convs)
   if not whole:
     parts = [path for path in parts if path.startswith('encoder/')]
@@ -66,29 +68,31 @@ def check(graph: Graph, network: Network, options: Options) -> list[str]:
   return parts
 
 
-def _compare(graph, network, options, wanted: dict[str, Any]) -> None:
-  stride = network.encoder.output_stride
-  differing = {
-    key: value
-    for key, value in wanted.items()
-    if getattr(options, key) != value
-  }
-  if not differing:
-    log.info('%s runs at output stride %d', graph.name, stride)
+def _compare(name, options, wanted: dict, exact: dict) -> None:
+  """Raises where the config differs from `wanted`; says what is not `exact`."""
+  wanted, exact = (
+    {k: v for k, v in keys.items() if getattr(options, k) != v}
+    for keys in (wanted, exact)
+  )
+  exact = {k: v for k, v in exact.items() if k not in wanted}
+  more = f'{_flags(exact)} to run it as it is' if exact else ''
+  if not wanted:
+    if more:  # another stride is a choice, half a step in every pixel hardly
+      level = logging.WARNING if 'input_norm' in exact else logging.INFO
+      log.log(level, '%s is taken. Give %s', name, more)
     return
-  if options.output_stride != stride:
-    differing['output_stride'] = stride
   words = ', '.join(
     f'{key} is {_shown(value)} there and {_shown(getattr(options, key))} here'
-    for key, value in differing.items()
-  )
-  flags = ' '.join(
-    f'--config.model.{k}={_flag(v)}' for k, v in differing.items()
+    for key, value in wanted.items()
   )
   raise WeightsError(
-    f'{graph.name} holds another network than config.model: {words}. Give '
-    f'{flags}'
+    f'{name} holds another network than config.model: {words}. Give '
+    f'{_flags(wanted)}' + (f' (and {more})' if more else '')
   )
+
+
+def _flags(keys: dict[str, Any]) -> str:
+  return ' '.join(f'--config.model.{k}={_flag(v)}' for k, v in keys.items())
 
 
 def _shown(value) -> str:
@@ -108,7 +112,7 @@ def _variant(graph, network, options, whole: bool) -> str:
     if low:
       styled = low == 'unit'
       names = [n for n in names if bool(VARIANTS[n].style) == styled]
-    names = [n for n in names if encoder.has_rates_of(VARIANTS[n])] or names
+    names = _of_steps(graph, encoder, names)
   elif encoder.last:
     names += encoder.variants(last=False)
   if options.encoder == 'mobilenet_v2' and options.variant in names:
@@ -125,33 +129,24 @@ def _variant(graph, network, options, whole: bool) -> str:
   return names[0]
 
 
-def _input_norm(graph: Graph, options: Options) -> str | None:
-  """The normalisation that the graph shows, None where it shows none."""
-  picture = graph.input
-  if not picture.changed:
-    return None
-  ends = np.array([[0.0], [255.0]])
-  candidates = [picture.scale * ends + picture.shift]
-  if not picture.unit:  # it may also take 0..1
-    candidates.append(picture.scale * ends / 255 + picture.shift)
-  distances = {}
-  for name, (mean, deviation) in NORMS.items():
-    expected = (ends - np.array(mean)) / np.array(deviation)
-    spread = expected[1] - expected[0]
-    distances[name] = min(
-      float(np.max(np.abs(c - expected) / spread)) for c in candidates
+def _of_steps(graph, encoder, names: list[str]) -> list[str]:
+  """Those whose units have the file's strides, rates and sums."""
+  found = encoder.steps()
+  expected = {n: encoder.expected_steps(VARIANTS[n]) for n in names}
+  fitting = [n for n in names if expected[n] == found]
+  if names and not fitting:
+    n, (theirs, ours) = next(
+      (n, pair)
+      for n, pair in enumerate(zip(found, expected[names[0]]))
+      if pair[0] != pair[1]
     )
-  # Whole numbers are half a step off, and means differ by source.
-  fitting = [n for n, d in distances.items() if d < 0.03]
-  if options.input_norm in fitting:
-    return options.input_norm
-  if not fitting:
-    low, high = (c.round(4).tolist() for c in candidates[0])
     raise WeightsError(
-      f'{graph.name}: {picture.tensor!r} becomes {low} to {high}, which is '
-      f'none of the input_norm there are: {", ".join(NORMS)}.'
+      f'{graph.name}: the unit of {encoder.units[n].depthwise.tensor!r} is of '
+      f'{theirs}, expected {ours} in an encoder of output stride '
+      f'{encoder.output_stride}: no variant of mobilenet_v2 here gives the '
+      'same features.'
     )
-  return min(fitting, key=distances.get)
+  return fitting
 
 
 def _paddings(graph: Graph, network: Network) -> list[str]:
@@ -184,57 +179,63 @@ def _window(network: Network, options: Options) -> dict[str, Any]:
   return {'image_pooling_window': window}
 
 
-def _align_corners(graph, network, options) -> dict[str, bool]:
+def _grid(graph, network) -> dict[str, bool]:
+  """The keys of the grid that everything is upsampled on, if it is one."""
   grids = {grid: name for name, grid in network.grids.items()}
-  if 'legacy' in grids:
+  if len(grids) > 1:
     log.warning(
-      "%s upsamples %s on TensorFlow 1's grid, which there is not here: "
-      'answers are shifted by up to half a pixel of the features',
-      graph.name, grids['legacy'],
+      '%s upsamples on several grids, %s; here it is one for all',
+      graph.name, ', '.join(f'{name} on {g}' for g, name in grids.items()),
     )  # fmt: skip
-  if {'corners', 'half_pixel'} <= {*grids}:
-    log.warning(
-      '%s upsamples %s with align_corners, %s without; here it is one for all',
-      graph.name, grids['corners'], grids['half_pixel'],
-    )  # fmt: skip
+  if len(grids) != 1:
     return {}
-  for grid, aligned in (('corners', True), ('half_pixel', False)):
-    if grid in grids:
-      return {'align_corners': aligned}
-  return {}
+  (grid,) = grids
+  if grid == 'corners':
+    return {'align_corners': True}
+  return {
+    'align_corners': False,
+    'half_pixel_centers': grid == 'half_pixel',
+  }
 
 
-def _check_layers(graph: Graph, network: Network, whole: bool) -> None:
-  """Checks what follows every convolution, of those that are taken."""
-  wrong = []
+def _activations(graph, network, options, whole: bool) -> dict[str, bool]:
+  """Checks what follows every convolution; the key that says it for the head.
+
+  Only layers that are taken are looked at.
+  """
+  wrong, found = [], {}
   for path, conv in network.convs.items():
+    expected = ('relu', 'relu6', 'below6')
     if path.startswith('encoder/'):
-      expected = ('none',) if path.endswith('/project') else ('relu6',)
+      expected = ('relu6', 'below6')
+      if path.endswith('/project'):
+        expected = ('none',)
     elif path == 'logits' or not whole:
       continue
     elif _is_bare(path, network):
       expected = ('none',)
     else:
-      expected = ('relu', 'relu6')
+      found.setdefault(conv.activation, conv.tensor)
     if conv.activation not in expected:
       wrong.append(
         f'{conv.activation} behind {conv.tensor!r}, not {expected[0]}'
       )
-    elif conv.activation == 'relu6' and expected[0] == 'relu':
-      _warn_of_cap(graph, conv)
   if wrong:
     raise WeightsError(
       f'{graph.name} is no network of ours: {"; ".join(wrong[:4])}.'
     )
+  if {'relu', 'relu6'} <= {*found}:
+    log.warning(
+      '%s caps %s at 6 and not %s; here it is one for head and decoder '
+      '(bounded_activation=%s): answers differ where something exceeds 6',
+      graph.name, found['relu6'], found['relu'], options.bounded_activation,
+    )  # fmt: skip
+    return {}
+  if {'relu', 'relu6'} & {*found}:
+    return {'bounded_activation': 'relu6' in found}
+  return {}
 
 
 def _is_bare(path: str, network: Network) -> bool:
   bare = not network.keys.get('separable_inner_bn', True)
   return bare and path.endswith('/depthwise')
-
-
-def _warn_of_cap(graph: Graph, conv: Conv) -> None:
-  log.warning(
-    '%s caps %s at 6; ours does not, and gives other answers where it '
-    'exceeds 6', graph.name, conv.tensor,
-  )  # fmt: skip

@@ -1,6 +1,7 @@
 """Finds MobileNetV2 in the layers of a `.tflite` file, by structure alone."""
 
 import dataclasses
+from typing import NamedTuple
 
 from deeplax.errors import WeightsError
 from deeplax.models import atrous
@@ -93,8 +94,16 @@ class Encoder:
       if _channels(variant) == self.channels() and variant.last == features
     ]
 
-  def has_rates_of(self, variant: Variant) -> bool:
-    """Whether strides and rates are those that ours would have."""
+  def steps(self) -> list['Step']:
+    """What every unit does to the features."""
+    return [
+      Step(u.depthwise.stride, u.depthwise.rate, u.result is not u.project)
+      for u in self.units
+    ]
+
+  def expected_steps(self, variant: Variant) -> list['Step']:
+    """The same of a variant of ours, at the file's output stride."""
+    inputs = self.channels()
     plan = atrous.plan((2,) * 5, self.output_stride)
     expected = []
     for rows, stage in zip(ROWS, plan):
@@ -102,11 +111,26 @@ class Encoder:
         for i in range(units):
           strided = nominal == 2 and i == 0
           early = strided and variant.style != 'smp'
-          expected.append((stage.stride if strided else 1,
-                           stage.rate_in if early else stage.rate))  # fmt: skip
-    return expected == [
-      (u.depthwise.stride, u.depthwise.rate) for u in self.units
-    ]
+          n = len(expected)
+          step = Step(
+            stride=stage.stride if strided else 1,
+            rate=stage.rate_in if early else stage.rate,
+            sums=not strided and inputs[n] == inputs[n + 1],
+          )
+          expected.append(step)
+    return expected
+
+
+class Step(NamedTuple):
+  """Of a unit's depthwise layer, and whether the unit adds its input."""
+
+  stride: int
+  rate: int
+  sums: bool
+
+  def __str__(self) -> str:
+    sums = 'with' if self.sums else 'without'
+    return f'stride {self.stride}, rate {self.rate} and {sums} a sum'
 
 
 def _channels(variant: Variant) -> tuple[int, ...]:
@@ -148,10 +172,9 @@ def _unit(x: Node, *, first: bool) -> Unit | None:
   """The unit that reads `x`: its depthwise layer tells it from a head."""
   expands = [None] if first else _points(x)
   for expand in expands:
-    users = (expand or x).users
-    if len(users) != 1:
-      continue
-    depthwise = users[0]
+    # Without the 1x1 the sum reads the same features.
+    users = [n for n in (expand or x).users if expand or n.kind != 'add']
+    depthwise = users[0] if len(users) == 1 else None
     if not (isinstance(depthwise, Conv) and depthwise.depthwise):
       continue
     # A decoder may read the depthwise result, too, with a ReLU behind.

@@ -112,7 +112,9 @@ def _activate(node: Node, op, result) -> None:
   if node.activation == 'none' and result.range and node.kind == 'conv':
     low, high = result.range
     if low >= -1e-6:
-      node.activation = 'relu6' if high <= 6.1 else 'relu'
+      node.activation = 'relu' if high > 6.1 else 'below6'
+      if high >= 5.9 and high <= 6.1:
+        node.activation = 'relu6'
 
 
 def arithmetic(follower, op, inputs, result) -> Value:

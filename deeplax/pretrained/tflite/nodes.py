@@ -7,7 +7,8 @@ import numpy as np
 
 from deeplax.ops.conv import same_padding
 
-# Of a layer's result; 'none' where nothing follows.
+# Of a layer's result; 'none' where nothing follows, 'below6' where its numbers
+# can hold nothing below 0, and nothing near 6: either ReLU.
 RELU = {'NONE': 'none', 'RELU': 'relu', 'RELU6': 'relu6'}
 
 
@@ -26,7 +27,7 @@ class Constant:
   quantised: bool = False
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Node:
   """A feature map.
 
@@ -52,11 +53,11 @@ class Node:
     for node in self.inputs:
       node.users.append(self)
 
-  def __str__(self) -> str:
+  def __repr__(self) -> str:  # without the graph behind it
     return f'{self.tensor} ({self.op})'
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Input(Node):
   """The picture: the network sees `scale * pixel + shift`.
 
@@ -105,21 +106,21 @@ class Setting:
   """Numbers that are known when the network runs: shapes and the like."""
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Pool(Node):
   """Means; `window` in features, None for those of the whole map."""
 
   window: tuple[int, int] | None = None
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Resize(Node):
   """Sampling on another grid: 'corners', 'half_pixel' or 'legacy'."""
 
   grid: str = 'half_pixel'
 
 
-@dataclasses.dataclass(eq=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Conv(Node):
   """A convolution and what is done to each of its channels behind it.
 
