@@ -3,17 +3,13 @@
 import collections
 import concurrent.futures
 import dataclasses
-import functools
 import io
 import logging
 import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import tqdm
 from PIL import Image
@@ -22,9 +18,9 @@ from deeplax import config as config_lib
 from deeplax import inference, models, picture_paths, visualize
 from deeplax import workdir as workdir_lib
 from deeplax.data import DataError, files
-from deeplax.data import ops as operations
-from deeplax.data.info import IGNORE_LABEL, DatasetInfo
+from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
+from deeplax.predictor import Predictor, evaluation_multiple, evaluation_size
 
 log = logging.getLogger('deeplax')
 
@@ -46,65 +42,6 @@ class Predicted:
 
   written: list[pathlib.Path] = dataclasses.field(default_factory=list)
   failed: dict[pathlib.Path, str] = dataclasses.field(default_factory=dict)
-
-
-class Predictor:
-  """`predictor(image)` -> train ids; compiled once for each size of picture."""
-
-  def __init__(
-    self,
-    model: Any,
-    variables: dict[str, Any],
-    info: DatasetInfo,
-    *,
-    resize_to: tuple[int, int] | None = None,
-    scales: Sequence[float] = (1.0,),
-    flip: bool = False,
-    align_corners: bool = False,
-    half_pixel_centers: bool = True,
-    window: tuple[int, int] | None = None,
-  ):
-    """Puts the variables on the device.
-
-    Args:
-      model: A module of `deeplax.models.build`.
-      variables: `{'params', 'batch_stats'}`.
-      info: The classes; an output beyond them is void.
-      resize_to: (height, width) that the network sees of every picture.
-      scales, flip, align_corners, half_pixel_centers, window: See
-        `inference.predict_logits`.
-    """
-    self._variables = jax.device_put(variables)
-    self._resize_to = resize_to
-
-    @functools.partial(jax.jit, static_argnames='size')
-    def predict(variables, image, size):
-      logits = inference.predict_logits(
-        lambda x: model.apply(variables, x, train=False)[0],
-        image,
-        out_size=size,
-        scales=scales,
-        flip=flip,
-        align_corners=align_corners,
-        half_pixel_centers=half_pixel_centers,
-        window=window,
-      )
-      pred = jnp.argmax(logits[0], axis=-1)
-      pred = jnp.where(pred < info.num_classes, pred, IGNORE_LABEL)
-      return pred.astype(jnp.uint8)
-
-    self._predict = predict
-
-  def __call__(self, image: np.ndarray) -> np.ndarray:
-    """uint8[H, W, 3], RGB -> uint8[H, W], 255 where void is predicted."""
-    size = image.shape[:2]
-    if self._resize_to:
-      # The same operation, and rounding, as in evaluation.
-      resize = operations.parse('resize_image({}, {})'.format(*self._resize_to))
-      example = {'image': image, 'label': np.zeros(size, np.uint8)}
-      example = operations.apply(resize, example, np.random.default_rng(0))
-      image = example['image']
-    return np.asarray(self._predict(self._variables, image[None], size=size))
 
 
 def predict_run(
@@ -166,6 +103,7 @@ def predict_run(
     variables,
     info,
     resize_to=None if full_size else evaluation_size(config.input.eval),
+    pad_to=evaluation_multiple(config.input.eval),
     scales=scales,
     flip=flip,
     **config_lib.resampling(config),
@@ -176,12 +114,6 @@ def predict_run(
     strip = visualize.legend(info.class_names, info.palette)
     write_png(picture_paths.target(output, 'classes', 'legend'), strip)
   return result
-
-
-def evaluation_size(ops: str) -> tuple[int, int] | None:
-  """(height, width) to which `config.input.eval` resizes, or None."""
-  parsed = [op for op in operations.parse(ops) if op.name.startswith('resize')]
-  return operations.crop_size(parsed)
 
 
 def predict_pictures(

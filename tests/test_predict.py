@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from deeplax import picture_paths, predict
 from deeplax.data.datasets import cityscapes
 from deeplax.errors import RunError
+from deeplax.predictor import Predictor, evaluation_multiple, evaluation_size
 
 INFO = cityscapes.INFO
 
@@ -33,7 +34,7 @@ def predictor(**options):
   variables = net.init(
     jax.random.key(0), np.zeros((1, 4, 4, 3), np.uint8), train=False
   )
-  return predict.Predictor(net, variables, INFO, **options)
+  return Predictor(net, variables, INFO, **options)
 
 
 def picture(height=9, width=14):
@@ -227,8 +228,8 @@ def test_an_input_is_never_overwritten(tmp_path):
 
 def test_network_sees_the_size_of_evaluation():
   ops = 'pad_to_multiple(16)|resize_image(8, 12)'
-  assert predict.evaluation_size(ops) == (8, 12)
-  assert predict.evaluation_size('') is None
+  assert evaluation_size(ops) == (8, 12)
+  assert evaluation_size('') is None
   image = np.zeros((16, 24, 3), np.uint8)
   image[:, 12:] = 130
   pred = predictor(resize_to=(8, 12))(image)
@@ -236,10 +237,25 @@ def test_network_sees_the_size_of_evaluation():
   assert (pred[:, :10] == 0).all() and (pred[:, 14:] == 10).all()
 
 
+def test_network_sees_the_padding_of_evaluation():
+  assert evaluation_multiple('pad_to_multiple(3)|pad_to_multiple(16)') == 16
+  assert evaluation_multiple('resize_image(8, 12)') is None
+  seen = []
+
+  class Spy:
+    def apply(self, variables, image, *, train):
+      seen.append(image.shape)
+      return image.astype(np.float32), {}
+
+  spy = Predictor(Spy(), {}, INFO, pad_to=16)
+  image = picture(9, 20)
+  pred = spy(image)
+  assert seen == [(1, 16, 32, 3)]
+  np.testing.assert_array_equal(pred, np.argmax(image, -1))
+
+
 def test_one_compilation_a_size():
-  one = predict.Predictor(
-    Net(), {'params': {'scale': np.float32(1)}}, INFO, flip=True
-  )
+  one = Predictor(Net(), {'params': {'scale': np.float32(1)}}, INFO, flip=True)
   for height in (5, 6, 5):
     one(picture(height, 8))
   assert one._predict._cache_size() == 2
