@@ -20,7 +20,7 @@ from deeplax.pretrained.filling import File, Report
 __all__ = ['File', 'Report', 'fill', 'read', 'sources']
 
 # Modules here that are no source.
-_TOOLS = ('filling', 'pytorch', 'tf_names')
+_TOOLS = ('differences', 'filling', 'pytorch', 'tf_names', 'torch_encoders')
 
 
 def sources() -> list[str]:
@@ -59,7 +59,7 @@ def fill(
     source: See `sources`.
     file: Of `read`.
     variables: Freshly drawn, `{'params', 'batch_stats'}`, numpy arrays.
-    options: `config.model`, which some sources (tflite) compare with the file.
+    options: `config.model`, which most sources compare with the file.
     reinit_logits: Whether layers that give class scores may keep their fresh
       values where the file has another number of classes.
 

@@ -6,7 +6,8 @@ By the encoder's name there:
 |------------------|---------------------------------------------------------|
 | resnet18 to 152  | encoder='resnet'; variant='18_course' to '152_course'   |
 |                  | of the DeepLabs, '18' to '152' of Unet                  |
-| mobilenet_v2     | encoder='mobilenet_v2', variant='1.0_smp'               |
+| mobilenet_v2     | encoder='mobilenet_v2'; variant='1.0_smp' of the        |
+|                  | DeepLabs, '1.0_1280' of Unet                            |
 | vgg16, vgg16_bn  | encoder='vgg', variant='16', '16_bn'; of Unet only      |
 
 and by the network:
@@ -26,21 +27,33 @@ and by the network:
 of DeepLabV3Plus; that of Unet is unet_channels. `decoder_use_norm=False` is
 unet_bn=False. Its rates are the same at every output stride, and those here
 are given for 16: `decoder_atrous_rates=(12, 24, 36)`, its default, is
-atrous_rates=(12, 24, 36) at 16, and (6, 12, 18) at 8.
+atrous_rates=(12, 24, 36) at 16, and (6, 12, 18) at 8. No tensor tells of these
+rates, nor of the encoder's output stride: others than the default are taken
+with a warning, since they may be what the network was built with.
 
 `decoder_aspp_separable` is head_separable; the last 3x3 convolution of the
 head follows decoder_separable.
 
-Not taken: `tu-` encoders; attention; `encoder_depth` below 5.
+Not taken: `tu-` encoders; attention; `encoder_depth` below 5. Unet with a
+`decoder_interpolation` other than nearest has the same tensors, and would be
+taken, but give other results.
 """
 
 import dataclasses
+import logging
 import pathlib
+from typing import Any
 
 from deeplax.errors import WeightsError
-from deeplax.pretrained import pytorch, torchvision
+from deeplax.models import atrous
+from deeplax.models.options import Options
+from deeplax.pretrained import pytorch, torch_encoders, torchvision
 from deeplax.pretrained.filling import File, Found
 
+log = logging.getLogger('deeplax')
+
+# As they are applied, at any output stride.
+_DEFAULT_RATES = (12, 24, 36)
 _LEFT_OUT = (
   (
     r'classification_head\..*',
@@ -71,10 +84,92 @@ def read(path: pathlib.Path) -> File:
   )
 
 
+def adapt(file: File, options: Options) -> File:
+  """Compares what no tensor tells of with the config.
+
+  Raises:
+    WeightsError: The network would take the weights, but give other results.
+  """
+  encoder = torch_encoders.recognise(file, 'encoder.')
+  if encoder is None:
+    return file
+  network = None
+  if f'{_pyramid(file)}project.0.weight' in file.tensors:
+    network = _deeplab_keys(file)
+    encoder = torch_encoders.dilated(encoder)
+  elif 'decoder.blocks.0.conv1.0.weight' in file.tensors:
+    network = _unet_keys(file)
+  torch_encoders.check(file, options, encoder, network, 'SMP')
+  if network and network['head'] == 'aspp':
+    _check_rates(file, options)
+  return file
+
+
+def _is_plus(file: File) -> bool:
+  return 'decoder.block1.0.weight' in file.tensors
+
+
+def _pyramid(file: File) -> str:
+  return 'decoder.aspp.0.' if _is_plus(file) else 'decoder.aspp.'
+
+
+def _deeplab_keys(file: File) -> dict[str, Any]:
+  """What DeepLabV3 or DeepLabV3Plus is, but for its rates and widths."""
+  plus = _is_plus(file)
+  separable = f'{_pyramid(file)}convs.1.0.0.weight' in file.tensors
+  keys = {
+    'head': 'aspp',
+    'head_bias': False,
+    'head_separable': separable,
+    'head_conv3x3': True,
+    'image_pooling': True,
+    'image_pooling_window': (),
+    'decoder': 'v3plus' if plus else 'none',
+    'decoder_separable': plus,
+    'logits_size': 1,
+    'align_corners': True,
+    'bn_epsilon': 1e-5,
+  }
+  if plus:
+    keys['decoder_layers'] = 1
+  if plus or separable:
+    keys['separable_inner_bn'] = False
+  return keys
+
+
+def _unet_keys(file: File) -> dict[str, Any]:
+  """What Unet is, but for its widths."""
+  batch_norm = 'decoder.blocks.0.conv1.1.running_var' in file.tensors
+  keys = {
+    'head': 'none',
+    'decoder': 'unet',
+    'unet_upsampling': 'nearest',
+    'unet_bn': batch_norm,
+    'unet_center': 'decoder.center.0.0.weight' in file.tensors,
+    'logits_size': 3,
+  }
+  if batch_norm:
+    keys['bn_epsilon'] = 1e-5
+  return keys
+
+
+def _check_rates(file: File, options: Options) -> None:
+  """Warns of rates that only a network built with them has."""
+  stride = options.output_stride
+  rates = atrous.scale_rates(options.atrous_rates, stride)
+  if rates != _DEFAULT_RATES:
+    at_16 = tuple(rate * stride // 16 for rate in _DEFAULT_RATES)
+    log.warning(
+      '%s: this config has the rates %s at output stride %d, which is right '
+      'only if decoder_atrous_rates was that. For its default %s give '
+      "--config.model.atrous_rates='%s'",
+      file.name, rates, stride, _DEFAULT_RATES, at_16,
+    )  # fmt: skip
+
+
 def find(path: str, file: File) -> Found | None:
   """What of the file becomes our `path`."""
-  plus = 'decoder.block1.0.weight' in file.tensors
-  pyramid = 'decoder.aspp.0.' if plus else 'decoder.aspp.'
+  plus, pyramid = _is_plus(file), _pyramid(file)
   rules = (
     *torchvision.resnet('encoder.'),
     *torchvision.vgg('encoder.', file),

@@ -4,6 +4,7 @@ import re
 
 from deeplax.errors import WeightsError
 from deeplax.models.options import Options
+from deeplax.pretrained import differences
 from deeplax.pretrained.filling import File
 
 # Units before each stage of MobileNetV2.
@@ -18,18 +19,11 @@ def compare(
   Raises:
     WeightsError: The network would take the weights, but give other results.
   """
-  flags = []
-  for key, value in wanted.items():
-    if key == 'encoder_bn_epsilon':
-      found = options.encoder_style.bn_epsilon
-    else:
-      found = getattr(options, key)
-    if found != value:
-      flags.append(f'--config.model.{key}={value} (now {found})')
-  if flags:
+  differing = differences.differing(options, wanted)
+  if differing:
     raise WeightsError(
-      f'{file.name} holds {what}, another network than config.model. Give '
-      f'{", ".join(flags)}.'
+      f'{file.name} holds {what}, another network than config.model: '
+      f'{differences.words(options, differing)}'
     )
 
 

@@ -24,7 +24,8 @@ import pathlib
 import re
 
 from deeplax.errors import WeightsError
-from deeplax.pretrained import pytorch, torchvision
+from deeplax.models.options import Options
+from deeplax.pretrained import pytorch, torch_encoders, torchvision
 from deeplax.pretrained.filling import File, Found
 
 # A tensor -> what a file that has it is.
@@ -57,6 +58,23 @@ def read(path: pathlib.Path) -> File:
     raise _other(file, root, _WIDE_ROOT)
   mine = (r'(head\.)?fc\.(weight|bias)', torchvision.CLASSIFIER)
   return dataclasses.replace(file, left_out=(mine, *file.left_out))
+
+
+def adapt(file: File, options: Options) -> File:
+  """Compares what no tensor tells of with the config.
+
+  Raises:
+    WeightsError: The classifier is taken whole, and would give other scores.
+  """
+  encoder = torch_encoders.recognise(file)
+  if encoder:
+    whole = torchvision.is_classifier(file, options, 'fc', 'head.fc')
+    publisher = 'timm'
+    if encoder.variant == '34':
+      publisher += ' (but for resnet34.ra4_e3600_r224_in1k: symmetric)'
+    network = {} if whole else None
+    torch_encoders.check(file, options, encoder, network, publisher)
+  return file
 
 
 def find(path: str, file: File) -> Found | None:

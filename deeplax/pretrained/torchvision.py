@@ -10,10 +10,12 @@
 | deeplabv3_resnet101  | head_conv3x3=True, decoder='none', auxiliary=True   |
 |                      | if its auxiliary head is wanted, too                |
 
-All with input_norm='imagenet' and bn_epsilon=1e-5, the defaults. A classifier
-has no head and decoder: these start afresh. With head='global_pool' and
-decoder='none' the network is the classifier of resnet* and mobilenet_v2, and
-its last layer is taken, too.
+All with input_norm='imagenet' and bn_epsilon=1e-5, the defaults; vgg16 of
+IMAGENET1K_FEATURES with input_norm='vgg'. A classifier has no head and decoder:
+these start afresh. With head='global_pool' and decoder='none' the network is
+the classifier of resnet* and mobilenet_v2, and its last layer is taken, too.
+DeepLabV3 is taken whole, with atrous_rates=(6, 12, 18), at any output stride;
+training can go on from it with another decoder by `init_from`.
 
 To go on training as torchvision does: bn_unbiased=True, dropout=0.5.
 """
@@ -21,10 +23,17 @@ To go on training as torchvision does: bn_unbiased=True, dropout=0.5.
 import dataclasses
 import pathlib
 
-from deeplax.pretrained import pytorch
+from deeplax.errors import WeightsError
+from deeplax.models.options import Options
+from deeplax.pretrained import pytorch, torch_encoders
 from deeplax.pretrained.filling import File, Found
 
 CLASSIFIER = 'the image classifier: the network of this config has none'
+# A tensor of its other networks for segmentation -> what they are.
+_OTHERS = {
+  'backbone.0.0.weight': 'its encoder is MobileNetV3',
+  'classifier.0.weight': 'it is an FCN',
+}
 _NO_AUXILIARY = 'the config has no auxiliary head'
 # Convolutions of VGG-16 before each pool.
 _VGG = (2, 2, 3, 3, 3)
@@ -34,18 +43,45 @@ _MOBILENET = {1: 0, 2: 1, 3: 3, 4: 6, 5: 13}
 
 
 def read(path: pathlib.Path) -> File:
-  """See `pytorch.read`."""
+  """See `pytorch.read`; an error also for networks known not to fit."""
   file = pytorch.read(path)
-  if _is_deeplab(file):
+  if _has_backbone(file):
+    for name, what in _OTHERS.items():
+      if name in file.tensors:
+        raise WeightsError(
+          f'{file.name} has {name}: {what}. Of the segmentations of '
+          'torchvision, deeplabv3_resnet50 and 101 are taken.'
+        )
     mine = ((r'aux_classifier\..*', _NO_AUXILIARY),)
   else:
     mine = ((r'(fc|classifier\.\d)\.(weight|bias)', CLASSIFIER),)
   return dataclasses.replace(file, left_out=(*mine, *file.left_out))
 
 
+def adapt(file: File, options: Options) -> File:
+  """Compares what no tensor tells of with the config.
+
+  Raises:
+    WeightsError: The whole network is taken, and would give other results.
+  """
+  prefix = 'backbone.' if _has_backbone(file) else ''
+  encoder = torch_encoders.recognise(file, prefix)
+  if encoder:
+    network = None
+    if 'classifier.0.project.0.weight' in file.tensors:
+      network = _DEEPLAB_KEYS
+    elif is_classifier(file, options, 'fc', 'classifier.1'):
+      network = {}
+    publisher = 'torchvision'
+    if encoder.variant == '16':
+      publisher += " (but for VGG-16's IMAGENET1K_FEATURES: vgg)"
+    torch_encoders.check(file, options, encoder, network, publisher)
+  return file
+
+
 def find(path: str, file: File) -> Found | None:
   """What of the file becomes our `path`."""
-  if _is_deeplab(file):
+  if _has_backbone(file):
     rules = (*resnet('backbone.'), *aspp('classifier.0.'), *_DEEPLAB)
   else:
     rules = (*resnet(''), *vgg('', file), *mobilenet_v2(''))
@@ -53,7 +89,7 @@ def find(path: str, file: File) -> Found | None:
   return pytorch.find(path, rules)
 
 
-def _is_deeplab(file: File) -> bool:
+def _has_backbone(file: File) -> bool:
   return any(name.startswith('backbone.') for name in file.tensors)
 
 
@@ -66,6 +102,29 @@ _DEEPLAB = (
   ),
   (r'auxiliary/logits', 'aux_classifier.4'),
 )
+
+
+# What its DeepLabV3 is, over either encoder.
+_DEEPLAB_KEYS = {
+  'head': 'aspp',
+  'atrous_rates': (6, 12, 18),
+  'head_bias': False,
+  'head_separable': False,
+  'head_conv3x3': True,
+  'image_pooling': True,
+  'image_pooling_window': (),
+  'decoder': 'none',
+  'decoder_separable': False,
+  'align_corners': False,
+  'bn_epsilon': 1e-5,
+}
+
+
+def is_classifier(file: File, options: Options, *names: str) -> bool:
+  """Whether a classifier is taken with its last layer, one of `names`."""
+  pooled = options.head == 'global_pool' and options.decoder == 'none'
+  there = any(f'{name}.weight' in file.tensors for name in names)
+  return pooled and there and not options.auxiliary
 
 
 def classifier(file: File, *names: str) -> pytorch.Rules:

@@ -25,21 +25,25 @@ def save(module, path, seed=0):
   return names
 
 
-def fill(source, path, model):
-  """Variables of ours from that file, and the report; the file is removed."""
+def fill(source, path, classes, keys):
+  """Ours, its variables from that file, and the report; removes the file."""
+  model = models.build(classes, **keys)
   file = pretrained.read(source, path)
   path.unlink()
-  return pretrained.fill(source, file, models.initialize(model, seed=1))
+  variables, report = pretrained.fill(
+    source, file, models.initialize(model, seed=1), options=keys
+  )
+  return model, variables, report
 
 
-def convert(source, module, model, path):
-  """Ours, with every weight of the module in it."""
+def convert(source, module, path, classes, **keys):
+  """Ours, and its variables with every weight of the module in them."""
   names = save(module, path)
-  variables, report = fill(source, path, model)
+  model, variables, report = fill(source, path, classes, keys)
   taken = {name for _, theirs, _ in report.taken for name in theirs}
   assert taken == names
   assert not report.missing
-  return variables
+  return model, variables
 
 
 def symmetric(image):

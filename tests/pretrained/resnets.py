@@ -4,15 +4,22 @@ import jax
 import numpy as np
 import safetensors.numpy
 
-from deeplax import models
+from deeplax import models, pretrained
 from deeplax.pretrained import filling, torchvision
 
 CLASSIFIER = dict(head='global_pool', decoder='none', output_stride=32)
 
 
-def network(depth, classes=3, **keys):
-  """An encoder and scores, as classifiers are."""
-  return models.build(classes, variant=depth, **{**CLASSIFIER, **keys})
+def keys(depth):
+  """Of an encoder and scores, as classifiers are."""
+  return dict(variant=depth, **CLASSIFIER)
+
+
+def fill(path, keys, source='torchvision', classes=3, **more):
+  """Variables of a network of `keys`, with that file in them; the report."""
+  file = pretrained.read(source, path)
+  model = models.build(classes, **keys)
+  return pretrained.fill(source, file, zeros(model), options=keys, **more)
 
 
 def zeros(model):
@@ -28,7 +35,7 @@ def tensors(depth, classes=3):
     'fc.bias': np.zeros(classes),
   }
   nothing = filling.File('', {})
-  variables = zeros(network(depth, classes))
+  variables = zeros(models.build(classes, **keys(depth)))
   for path, x in jax.tree_util.tree_leaves_with_path(variables):
     path = jax.tree_util.keystr(path, simple=True, separator='/')
     found = torchvision.find(path, nothing)

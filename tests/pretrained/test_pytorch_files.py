@@ -9,16 +9,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from deeplax import models, pretrained
+from deeplax import pretrained
 from deeplax.errors import WeightsError
 from tests.pretrained import resnets
+from tests.pretrained.resnets import fill
 
 SOURCES = ('torchvision', 'timm', 'smp')
-
-
-def fill(path, model, source='torchvision', **keys):
-  file = pretrained.read(source, path)
-  return pretrained.fill(source, file, resnets.zeros(model), **keys)
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +28,7 @@ def files(tmp_path_factory):
 
 
 def test_all_of_a_file_is_accounted_for(files):
-  _, report = fill(files['18'], resnets.network('18'))
+  _, report = fill(files['18'], resnets.keys('18'))
   assert len(report.taken) == 62 + 40  # torchvision's parameters, statistics
   assert {n.split('.')[-1] for n, _ in report.left_out} == {
     'num_batches_tracked'
@@ -42,8 +38,8 @@ def test_all_of_a_file_is_accounted_for(files):
 
 
 def test_the_classifier_is_left_out_of_a_segmentation(files):
-  model = models.build(3, variant='18', head_channels=8, decoder_channels=8)
-  _, report = fill(files['18'], model)
+  keys = dict(variant='18', head_channels=8, decoder_channels=8)
+  _, report = fill(files['18'], keys)
   left_out = dict(report.left_out)
   assert 'classifier' in left_out['fc.weight']
   assert 'classifier' in left_out['fc.bias']
@@ -66,7 +62,7 @@ def test_the_classifier_is_left_out_of_a_segmentation(files):
 )
 def test_another_depth(there, here, words, source, files):
   with pytest.raises(WeightsError, match=words):
-    fill(files[there], resnets.network(here), source)
+    fill(files[there], resnets.keys(here), source)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +75,9 @@ def test_another_depth(there, here, words, source, files):
   ],
 )
 def test_another_encoder(keys, source, files):
-  model = models.build(3, **{**resnets.CLASSIFIER, **keys, 'dropout': 0.0})
+  keys = resnets.CLASSIFIER | keys
   with pytest.raises(WeightsError) as error:
-    fill(files['18'], model, source, reinit_logits=True)
+    fill(files['18'], keys, source, reinit_logits=True)
   message = str(error.value)
   assert 'r18.safetensors' in message
   assert 'bn1.bias' in message or 'fc.weight of shape (3, 512)' in message
@@ -89,10 +85,10 @@ def test_another_encoder(keys, source, files):
 
 
 def test_another_class_count(files):
-  model = resnets.network('18', classes=4)
+  keys = resnets.keys('18')
   with pytest.raises(WeightsError, match=r'fc.*3 there, 4 here.*--reinit'):
-    fill(files['18'], model)
-  variables, report = fill(files['18'], model, reinit_logits=True)
+    fill(files['18'], keys, classes=4)
+  variables, report = fill(files['18'], keys, classes=4, reinit_logits=True)
   assert variables['params']['logits']['kernel'].shape == (1, 1, 512, 4)
   assert dict(report.missing).keys() == {
     'params/logits/kernel',
@@ -119,7 +115,7 @@ def test_another_class_count(files):
 def test_a_wrong_tensor(changes, words, tmp_path):
   path = resnets.save(tmp_path / 'w.safetensors', **changes)
   with pytest.raises(WeightsError, match=words):
-    fill(path, resnets.network('18'))
+    fill(path, resnets.keys('18'))
 
 
 @pytest.mark.parametrize('prefix', ['module.', 'model.', '_orig_mod.module.'])
@@ -127,7 +123,7 @@ def test_wrapped_names(prefix, tmp_path):
   path = tmp_path / 'w.safetensors'
   wrapped = {f'{prefix}{n}': x for n, x in resnets.tensors('18').items()}
   safetensors.numpy.save_file(wrapped, path)
-  _, report = fill(path, resnets.network('18'))
+  _, report = fill(path, resnets.keys('18'))
   assert not report.missing
 
 
@@ -147,7 +143,7 @@ def test_other_floats(dtype, tmp_path):
   bias = content.pop('bn1.bias')
   safetensors.numpy.save_file(content, path)
   _append(path, 'bn1.bias', dtype, raw * (bias.size // 2))
-  variables, _ = fill(path, resnets.network('18'))
+  variables, _ = fill(path, resnets.keys('18'))
   found = variables['params']['encoder']['stage1']['bn1']['bias']
   assert found.dtype == np.float32
   np.testing.assert_array_equal(found, [1.5, -2] * 32)
@@ -196,7 +192,7 @@ def test_an_empty_file_of_tensors(tmp_path):
   path = tmp_path / 'w.safetensors'
   safetensors.numpy.save_file({}, path)
   with pytest.raises(WeightsError, match='holds no tensor'):
-    fill(path, resnets.network('18'))
+    fill(path, resnets.keys('18'))
 
 
 def test_without_pytorch(tmp_path, monkeypatch):

@@ -22,9 +22,7 @@ def state():
 
 
 def convert(path):
-  file = pretrained.read('torchvision', path)
-  model = resnets.network('18')
-  return pretrained.fill('torchvision', file, resnets.zeros(model))
+  return resnets.fill(path, resnets.keys('18'))
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,10 @@ def convert(golden, name, source, classes, keys, path):
   safetensors.numpy.save_file(tensors, file)
   model = models.build(classes, **keys)
   variables, report = pretrained.fill(
-    source, pretrained.read(source, file), models.initialize(model, seed=1)
+    source,
+    pretrained.read(source, file),
+    models.initialize(model, seed=1),
+    options=keys,
   )
   file.unlink()
   return model, variables, report

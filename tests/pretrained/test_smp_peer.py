@@ -3,7 +3,6 @@
 import jax
 import pytest
 
-from deeplax import models, pretrained
 from deeplax.errors import WeightsError
 from tests.models.torch_weights import picture
 
@@ -41,8 +40,7 @@ def build(network, encoder, **keys):
 
 
 def compare(module, keys, sizes, path):
-  model = models.build(CLASSES, **keys)
-  variables = peers.convert('smp', module, model, path)
+  model, variables = peers.convert('smp', module, path, CLASSES, **keys)
   for size in sizes:
     peers.check_logits(size, model, variables, module, picture(*size))
 
@@ -138,8 +136,7 @@ def test_gradients_and_statistics(tmp_path):
   with jax.enable_x64(True):
     module = build('DeepLabV3Plus', 'resnet18', decoder_aspp_dropout=0.0)
     module = module.double()
-    model = models.build(
-      CLASSES,
+    keys = dict(
       dropout=0.0,
       bn_unbiased=True,
       dtype='float64',
@@ -147,7 +144,7 @@ def test_gradients_and_statistics(tmp_path):
     )
     path = tmp_path / 'w.safetensors'
     peers.save(module, path)
-    variables, report = peers.fill('smp', path, model)
+    model, variables, report = peers.fill('smp', path, CLASSES, keys)
     assert not report.missing
     image, label = training.batch(32, 416, 2)
     training.check_step(
@@ -157,10 +154,10 @@ def test_gradients_and_statistics(tmp_path):
 
 def test_a_classifier_beside_is_left_out(tmp_path):
   module = build('DeepLabV3Plus', 'resnet18', aux_params=dict(classes=3))
-  model = models.build(CLASSES, **(V3_PLUS | R18 | AT_16))
   path = tmp_path / 'w.safetensors'
   peers.save(module, path)
-  _, report = peers.fill('smp', path, model)
+  keys = V3_PLUS | R18 | AT_16
+  _, _, report = peers.fill('smp', path, CLASSES, keys)
   left_out = {n for n, _ in report.left_out if 'num_batches' not in n}
   assert left_out == {
     'classification_head.3.weight',
@@ -172,7 +169,6 @@ def test_a_classifier_beside_is_left_out(tmp_path):
 def test_old_names(tmp_path):
   """DeepLabV3's decoder was once a sequence; its own loader renames too."""
   module = build('DeepLabV3', 'resnet18')
-  model = models.build(CLASSES, **(V3 | R18 | AT_8))
   path = tmp_path / 'w.pth'
   peers.save(module, path)
   old = {'aspp': '0', 'conv': '1', 'bn': '2'}
@@ -184,7 +180,8 @@ def test_old_names(tmp_path):
     tensors[name] = x
   torch.save({'state_dict': tensors}, path)
   module.load_state_dict(dict(tensors))
-  variables, report = peers.fill('smp', path, model)
+  keys = V3 | R18 | AT_8
+  model, variables, report = peers.fill('smp', path, CLASSES, keys)
   assert not report.missing
   peers.check_logits('old', model, variables, module, picture(32, 48))
 
@@ -227,8 +224,6 @@ def test_a_network_that_is_not_ours(
   module = build(network, encoder, **theirs)
   path = tmp_path / 'w.pth'
   torch.save(module.state_dict(), path)
-  model = models.build(CLASSES, **ours)
   with pytest.raises(WeightsError, match=words) as error:
-    file = pretrained.read('smp', path)
-    pretrained.fill('smp', file, models.initialize(model, seed=0))
+    peers.fill('smp', path, CLASSES, ours)
   print(error.value)

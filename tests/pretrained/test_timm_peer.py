@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from deeplax import models, pretrained
+from deeplax import pretrained
 from deeplax.errors import WeightsError
 from tests.models.torch_weights import picture
 from tests.pretrained.checks import check
@@ -44,10 +44,10 @@ def xception_stages(module, x):
 )
 def test_xception(variant, suffix, tmp_path):
   module = timm.create_model(f'xception{variant}', num_classes=7)
-  model = models.build(
-    7, variant=variant, output_stride=32, **XCEPTION, **CLASSIFIER
+  keys = dict(variant=variant, output_stride=32, **XCEPTION, **CLASSIFIER)
+  model, variables = peers.convert(
+    'timm', module, tmp_path / f'w{suffix}', 7, **keys
   )
-  variables = peers.convert('timm', module, model, tmp_path / f'w{suffix}')
   for size in SIZES:
     image = picture(*size)
     x = peers.symmetric(image)
@@ -68,9 +68,9 @@ def test_xception_atrous(output_stride, tmp_path):
     'xception41', num_classes=7, output_stride=output_stride
   )
   keys = dict(variant='41', output_stride=output_stride)
-  model = models.build(7, **XCEPTION, **CLASSIFIER, **keys)
+  keys |= XCEPTION | CLASSIFIER
   path = tmp_path / 'w.safetensors'
-  variables = peers.convert('timm', module, model, path)
+  model, variables = peers.convert('timm', module, path, 7, **keys)
   x = peers.symmetric(picture(65, 97))
   found = model.encoder.apply(
     {name: tree['encoder'] for name, tree in variables.items()},
@@ -96,11 +96,9 @@ def test_xception_atrous(output_stride, tmp_path):
 )
 def test_resnet(name, variant, output_stride, tmp_path):
   module = timm.create_model(name, num_classes=7, output_stride=output_stride)
-  model = models.build(
-    7, variant=variant, output_stride=output_stride, **CLASSIFIER
-  )
+  keys = dict(variant=variant, output_stride=output_stride, **CLASSIFIER)
   path = tmp_path / 'w.safetensors'
-  variables = peers.convert('timm', module, model, path)
+  model, variables = peers.convert('timm', module, path, 7, **keys)
   for size in SIZES:
     image = picture(*size)
     x = torch_networks.normalized(image)

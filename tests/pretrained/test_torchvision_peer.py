@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from deeplax import models
 from tests.models.torch_weights import picture
 from tests.pretrained.checks import check
 
@@ -60,9 +59,8 @@ def vgg_stages(module, x):
 )
 def test_classifier(name, keys, suffix, tmp_path):
   module = getattr(torchvision.models, name)(num_classes=7)
-  model = models.build(7, **CLASSIFIER, **keys)
-  variables = peers.convert(
-    'torchvision', module, model, tmp_path / f'w{suffix}'
+  model, variables = peers.convert(
+    'torchvision', module, tmp_path / f'w{suffix}', 7, **CLASSIFIER, **keys
   )
   stages = mobilenet_stages if 'mobile' in name else torch_networks.stages
   for size in SIZES:
@@ -79,9 +77,9 @@ def test_classifier(name, keys, suffix, tmp_path):
 def test_mobilenet_of_another_width(width, tmp_path):
   module = torchvision.models.mobilenet_v2(width_mult=width, num_classes=7)
   keys = dict(encoder='mobilenet_v2', variant=f'{width}_1280')
-  model = models.build(7, **CLASSIFIER, **keys)
-  variables = peers.convert(
-    'torchvision', module, model, tmp_path / 'w.safetensors'
+  path = tmp_path / 'w.safetensors'
+  model, variables = peers.convert(
+    'torchvision', module, path, 7, **CLASSIFIER, **keys
   )
   image = picture(33, 49)
   found = model.apply(variables, image, train=False)[0]
@@ -97,10 +95,10 @@ def test_vgg(name, variant, tmp_path):
   # The first layer of the classifier alone has 100 million numbers.
   for n in (0, 3, 6):
     module.classifier[n] = torch.nn.Linear(2, 2)
-  model = models.build(7, encoder='vgg', variant=variant, **CLASSIFIER)
+  keys = dict(encoder='vgg', variant=variant, **CLASSIFIER)
   path = tmp_path / 'w.safetensors'
   peers.save(module, path)
-  variables, report = peers.fill('torchvision', path, model)
+  model, variables, report = peers.fill('torchvision', path, 7, keys)
   left_out = {n for n, _ in report.left_out if 'num_batches' not in n}
   assert left_out == {n for n in module.state_dict() if 'classifier' in n}
   assert {p.split('/')[1] for p, _ in report.missing} == {'logits'}
@@ -116,8 +114,10 @@ def test_deeplabv3(depth, auxiliary, tmp_path):
   module = getattr(torchvision.models.segmentation, f'deeplabv3_resnet{depth}')(
     weights=None, weights_backbone=None, num_classes=9, aux_loss=auxiliary
   )
-  model = models.build(9, variant=depth, auxiliary=auxiliary, **DEEPLAB)
-  variables = peers.convert('torchvision', module, model, tmp_path / 'w.pth')
+  keys = dict(variant=depth, auxiliary=auxiliary, **DEEPLAB)
+  model, variables = peers.convert(
+    'torchvision', module, tmp_path / 'w.pth', 9, **keys
+  )
   for size in DEEPLAB_SIZES:
     image = picture(*size)
     peers.check_logits(
@@ -141,8 +141,7 @@ def test_gradients_and_statistics(tmp_path):
       weights=None, weights_backbone=None, num_classes=training.CLASSES
     ).double()
     module.classifier[0].project[3].p = 0.0
-    model = models.build(
-      training.CLASSES,
+    keys = dict(
       variant='50',
       dropout=0.0,
       bn_unbiased=True,
@@ -151,7 +150,9 @@ def test_gradients_and_statistics(tmp_path):
     )
     path = tmp_path / 'w.safetensors'
     peers.save(module, path)
-    variables, report = peers.fill('torchvision', path, model)
+    model, variables, report = peers.fill(
+      'torchvision', path, training.CLASSES, keys
+    )
     assert not report.missing
     assert variables['params']['logits']['kernel'].dtype == np.float64
     image, label = training.batch(24, 321, 2)
