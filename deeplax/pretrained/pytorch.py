@@ -1,5 +1,6 @@
 """What the sources with PyTorch's files share: reading, names, layouts."""
 
+import argparse
 import functools
 import pathlib
 import re
@@ -15,7 +16,14 @@ from deeplax.pretrained.filling import File, Found
 Rules = Sequence[tuple[str, str | Callable[[re.Match], str]]]
 
 LEFT_OUT = (
-  (r'.*num_batches_tracked', 'a counter of PyTorch, not used for anything'),
+  (
+    r'.*num_batches_tracked|n_averaged',
+    'a counter of PyTorch, not used for anything',
+  ),
+  (
+    r'(loss|loss_fn|criterion)\..*',
+    'of the loss it was trained with, no part of the network',
+  ),
 )
 _LEAVES = {
   'kernel': 'weight',
@@ -34,7 +42,8 @@ def read(path: pathlib.Path) -> File:
   """Reads `.safetensors`, or anything `torch.save` wrote.
 
   The latter by PyTorch itself, which must be installed, with
-  `weights_only=True`: it refuses whatever is more than tensors.
+  `weights_only=True`: it refuses whatever is more than tensors, numbers, text
+  and the arguments of a command line.
 
   Raises:
     WeightsError: The file is not there, is damaged, holds something else, or
@@ -42,7 +51,7 @@ def read(path: pathlib.Path) -> File:
   """
   if not path.is_file():
     raise WeightsError(f'there is no file {path}.')
-  if path.suffix == '.safetensors':
+  if _is_safetensors(path):
     tensors = _read_safetensors(path)
   else:
     tensors = _read_torch(path)
@@ -56,6 +65,16 @@ def read(path: pathlib.Path) -> File:
       )
     arrays[short] = array
   return File(path.name, arrays, LEFT_OUT)
+
+
+def _is_safetensors(path) -> bool:
+  """By what is in the file, whose name may be another's."""
+  with path.open('rb') as file:
+    start = file.read(9)
+  if start[8:] == b'{':  # eight bytes of length, and JSON
+    return True
+  of_torch = start.startswith((b'PK', b'\x80'))  # a zip archive, or a pickle
+  return path.suffix == '.safetensors' and not of_torch
 
 
 def _read_safetensors(path):
@@ -78,20 +97,23 @@ def _read_safetensors(path):
 def _read_torch(path):
   try:
     import torch
+    from torch.serialization import safe_globals
   except ImportError as error:
     raise WeightsError(
-      f'{path.name} is read by PyTorch, which is not installed: pip install '
-      'torch (the build for CPUs will do), or give a .safetensors file.'
+      f'{path.name} is read by PyTorch 2.5 or newer, which is not installed: '
+      'pip install torch (the build for CPUs will do), or give a .safetensors '
+      'file.'
     ) from error
 
   try:
-    tree = torch.load(path, map_location='cpu', weights_only=True)
+    # The scripts of torchvision and timm save theirs: names and values alone.
+    with path.open('rb') as file, safe_globals([argparse.Namespace]):
+      tree = torch.load(file, map_location='cpu', weights_only=True)
   except Exception as error:  # damaged bytes lead the unpickler anywhere
-    reason = ' '.join(str(error).split())[:200]
     raise WeightsError(
       f'{path} holds no weights, or more than weights, or is cut short '
-      f'({type(error).__name__}: {reason}). Expected what '
-      'torch.save(model.state_dict(), ...) writes.'
+      f'({_reason(error)}). Expected what torch.save(model.state_dict(), ...) '
+      'writes.'
     ) from error
   tree = _unwrapped(tree)
   if not isinstance(tree, dict):
@@ -112,6 +134,16 @@ def _read_torch(path):
   return {name: _to_numpy(path, name, v) for name, v in tensors.items()}
 
 
+def _reason(error: Exception) -> str:
+  """What PyTorch says, less its advice to read the file without care."""
+  words = ' '.join(str(error).split())
+  match = re.search(r'GLOBAL ([\w.]+)', words)
+  if match:
+    return f'it has a {match[1]}, which is not read: it may hold code'
+  words = words.partition(' In PyTorch 2.6, we changed')[0]
+  return f'{type(error).__name__}: {words[:200]}'
+
+
 def _unwrapped(tree):
   """The innermost of dicts like `{'epoch': 3, 'state_dict': {...}}`."""
   while isinstance(tree, dict):
@@ -130,7 +162,8 @@ def _to_numpy(path, name, tensor) -> np.ndarray:
   except (RuntimeError, TypeError, NotImplementedError) as error:
     raise WeightsError(
       f'{path}: {name} is no plain array of numbers ({tensor.dtype}, '
-      f'{tensor.layout}). Expected the weights before they were quantised.'
+      f'{tensor.layout}, {tensor.device}). Expected the weights before they '
+      'were quantised.'
     ) from error
 
 

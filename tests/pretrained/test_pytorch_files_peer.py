@@ -1,14 +1,17 @@
 """Files of `torch.save`, read by PyTorch: wrapped, damaged, with code."""
 
+import argparse
 import pathlib
 import pickle
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 
 from deeplax import pretrained
 from deeplax.errors import WeightsError
+from tests.models import torch_weights
 from tests.pretrained import resnets
 
 torch = pytest.importorskip('torch')
@@ -32,11 +35,38 @@ def convert(path):
     lambda s: {'state_dict': s, 'epoch': 3, 'lr': [0.1]},
     lambda s: {'model': {'model_state_dict': s}},
     lambda s: {'state_dict': {f'module.{n}': x for n, x in s.items()}},
+    lambda s: {  # torch.optim.swa_utils.AveragedModel
+      'n_averaged': torch.tensor(3),
+      **{f'module.{n}': x for n, x in s.items()},
+    },
+    lambda s: {  # the training scripts of torchvision and timm
+      'model': s,
+      'model_ema': s,
+      'args': argparse.Namespace(lr=0.1, device=torch.device('cpu')),
+    },
+    lambda s: {  # Lightning
+      'epoch': 3,
+      'pytorch-lightning_version': '2.5.0',
+      'state_dict': {f'model.{n}': x for n, x in s.items()},
+      'loops': {'fit_loop': {'epoch_progress': {'total': {'ready': 1}}}},
+      'callbacks': {'ModelCheckpoint': {'best_model_score': torch.ones(())}},
+      'optimizer_states': [{'state': {0: {'exp_avg': torch.ones(3)}}}],
+      'hyper_parameters': {'lr': 0.1},
+    },
     lambda s: {
       n: torch.nn.Parameter(x, x.is_floating_point()) for n, x in s.items()
     },
   ],
-  ids=['plain', 'state_dict', 'twice', 'module', 'parameters'],
+  ids=[
+    'plain',
+    'state_dict',
+    'twice',
+    'module',
+    'averaged',
+    'script',
+    'lightning',
+    'parameters',
+  ],
 )
 @pytest.mark.parametrize('zipped', [True, False])
 def test_wrapped(wrap, zipped, state, tmp_path):
@@ -44,6 +74,37 @@ def test_wrapped(wrap, zipped, state, tmp_path):
   torch.save(wrap(state), path, _use_new_zipfile_serialization=zipped)
   _, report = convert(path)
   assert not report.missing
+
+
+def test_another_suffix(state, tmp_path):
+  path = tmp_path / 'w.safetensors'
+  torch.save(state, path)
+  assert not convert(path)[1].missing
+
+
+@pytest.mark.parametrize(
+  'view',
+  [
+    lambda x: torch.stack([x, -x], -1)[..., 0],
+    lambda x: (
+      x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+    ),
+  ],
+  ids=['every other', 'channels last'],
+)
+def test_strides_of_memory_do_not_matter(view, state, tmp_path):
+  drawn = {
+    n: torch.from_numpy(torch_weights.draw(n, tuple(x.shape), 0)).float()
+    for n, x in state.items()
+    if x.is_floating_point()
+  }
+  path = tmp_path / 'w.pth'
+  torch.save(drawn, path)
+  expected, _ = convert(path)
+  viewed = {n: view(x) for n, x in drawn.items()}
+  assert not all(x.is_contiguous() for x in viewed.values())
+  torch.save(viewed, path)
+  jax.tree.map(np.testing.assert_array_equal, convert(path)[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +126,9 @@ def test_other_floats(dtype, state, tmp_path):
     torch.quantize_per_tensor(torch.ones(64), 0.1, 0, torch.qint8),
     torch.ones(64).to_sparse(),
     torch.ones(64).int(),
+    torch.ones(64, device='meta'),
   ],
-  ids=['quantised', 'sparse', 'int'],
+  ids=['quantised', 'sparse', 'int', 'meta'],
 )
 def test_not_plain_floats(tensor, state, tmp_path):
   path = tmp_path / 'w.pth'
@@ -93,8 +155,9 @@ def test_code_is_not_executed(zipped, state, tmp_path):
     path.write_bytes(pickle.dumps({'evil': Code(trace)}))
   else:
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-  with pytest.raises(WeightsError, match='more than weights'):
+  with pytest.raises(WeightsError, match='more than weights') as error:
     convert(path)
+  assert 'weights_only' not in str(error.value)  # no advice to be careless
   assert not trace.exists()
   if zipped is None:
     pickle.loads(path.read_bytes())  # the file would do it

@@ -4,6 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from deeplax import pretrained
+from deeplax.errors import WeightsError
 from tests.models.torch_weights import picture
 from tests.pretrained.checks import check
 
@@ -133,6 +135,23 @@ def test_deeplabv3(depth, auxiliary, tmp_path):
         out=lambda y: y['aux'],
         ours=lambda y: y[1]['auxiliary'],
       )
+
+
+@pytest.mark.parametrize(
+  'name, words',
+  [
+    ('deeplabv3_mobilenet_v3_large', 'MobileNetV3.*deeplabv3_resnet50'),
+    ('lraspp_mobilenet_v3_large', 'MobileNetV3.*deeplabv3_resnet50'),
+    ('fcn_resnet50', 'FCN.*deeplabv3_resnet50'),
+  ],
+)
+def test_a_segmentation_that_is_not_ours(name, words, tmp_path):
+  build = getattr(torchvision.models.segmentation, name)
+  module = build(weights=None, weights_backbone=None)
+  path = tmp_path / 'w.pth'
+  torch.save(module.state_dict(), path)
+  with pytest.raises(WeightsError, match=words):
+    pretrained.read('torchvision', path)
 
 
 def test_gradients_and_statistics(tmp_path):
