@@ -127,6 +127,7 @@ def _deeplab_keys(file: File) -> dict[str, Any]:
     'decoder': 'v3plus' if plus else 'none',
     'decoder_separable': plus,
     'logits_size': 1,
+    'bounded_activation': False,
     'align_corners': True,
     'bn_epsilon': 1e-5,
   }
@@ -146,6 +147,7 @@ def _unet_keys(file: File) -> dict[str, Any]:
     'unet_upsampling': 'nearest',
     'unet_bn': batch_norm,
     'unet_center': 'decoder.center.0.0.weight' in file.tensors,
+    'bounded_activation': False,
     'logits_size': 3,
   }
   if batch_norm:

@@ -150,6 +150,8 @@ Shapes = dict[str, tuple[int, ...]]
 def _resnet(shapes: Shapes) -> Encoder | None:
   if shapes.get('layer1.0.conv1.weight', ())[:1] != (64,):
     return None  # or wider, or with groups
+  if any(s.startswith('layer1.0.se') for s in shapes):
+    return None  # squeezes and excites
   units = tuple(
     sum(bool(re.fullmatch(rf'layer{n}\.\d+\.conv1\.weight', s)) for s in shapes)
     for n in (1, 2, 3, 4)
@@ -188,9 +190,8 @@ def _mobilenet_v2(shapes: Shapes) -> Encoder | None:
 
 
 def _vgg(shapes: Shapes) -> Encoder | None:
-  numbers = [int(s.split('.')[1]) for s in shapes if s.startswith('features.')]
-  if 'features.0.weight' in shapes and max(numbers) == 28:
+  matches = [re.fullmatch(r'features\.(\d+)\.bias', s) for s in shapes]
+  last = max((int(match[1]) for match in matches if match), default=None)
+  if last == 28:
     return Encoder('vgg', '16', near=('16_large_fov',), epsilon=None)
-  if 'features.1.running_var' in shapes and max(numbers) == 41:
-    return Encoder('vgg', '16_bn')
-  return None
+  return Encoder('vgg', '16_bn') if last == 41 else None

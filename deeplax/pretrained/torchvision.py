@@ -115,7 +115,9 @@ _DEEPLAB_KEYS = {
   'image_pooling_window': (),
   'decoder': 'none',
   'decoder_separable': False,
+  'bounded_activation': False,
   'align_corners': False,
+  'half_pixel_centers': True,
   'bn_epsilon': 1e-5,
 }
 

@@ -9,7 +9,6 @@ import safetensors.torch
 import torch
 
 from deeplax import models, pretrained
-from deeplax.ops.resize import resize
 from tests.models import torch_networks
 from tests.pretrained.checks import check
 
@@ -78,7 +77,7 @@ def check_logits(
   """
   # Not jitted as a whole: equal layers then share what was compiled.
   logits = ours(model.apply(variables, image, train=False))
-  found = resize(logits, image.shape[1:3], align_corners=model.align_corners)
+  found = model.grid.resize(logits, image.shape[1:3])
   with torch.no_grad():
     expected = out(module(torch_networks.normalized(image)))
   assert found.dtype == np.float32

@@ -83,10 +83,10 @@ def shapes(golden, name):
   return json.loads(golden[f'{name}/tensors'].tobytes())
 
 
-def convert(golden, name, source, classes, keys, path):
+def convert(shapes, name, source, classes, keys, path):
   """Our network, its variables, and the report."""
   tensors = {}
-  for n, shape in shapes(golden, name).items():
+  for n, shape in shapes.items():
     if n.endswith('num_batches_tracked'):
       tensors[n] = np.zeros(shape, np.int64)
     else:
@@ -114,7 +114,7 @@ def scores(report):
 def test_encoder(name, golden, tmp_path):
   source, keys = ENCODERS[name]
   model, variables, report = convert(
-    golden, name, source, 7, {**CLASSIFIER, **keys}, tmp_path
+    shapes(golden, name), name, source, 7, {**CLASSIFIER, **keys}, tmp_path
   )
   if name == 'vgg16_bn':
     assert scores(report) == [
@@ -134,36 +134,59 @@ def test_encoder(name, golden, tmp_path):
     check(f'stage{n}', x, golden[f'{name}/stage{n}'])
 
 
-def test_deeplabv3_resnet50(golden, tmp_path):
+@pytest.mark.parametrize(
+  'there, here', [(True, True), (True, False), (False, True)]
+)
+def test_deeplabv3_resnet50(there, here, golden, tmp_path):
+  """Whether or not the file, and the config, have an auxiliary head."""
   name = 'deeplabv3_resnet50'
   keys = dict(
     variant='50',
     output_stride=8,
     head_conv3x3=True,
     decoder='none',
-    auxiliary=True,
+    auxiliary=here,
   )
+  tensors = shapes(golden, name)
+  of_head = {n for n in tensors if n.startswith('aux_classifier.')}
+  if not there:
+    tensors = {n: s for n, s in tensors.items() if n not in of_head}
   model, variables, report = convert(
-    golden, name, 'torchvision', 9, keys, tmp_path
+    tensors, name, 'torchvision', 9, keys, tmp_path
   )
-  assert not scores(report) and not report.missing
+  left_out, missing = dict(report.left_out), dict(report.missing)
+  if there and not here:
+    assert {*left_out} >= of_head
+    assert {left_out[n] for n in scores(report)} == {
+      'the config has no auxiliary head'
+    }
+  else:
+    assert not scores(report)
+  assert {p.split('/')[1] for p in missing} == (
+    set() if there else {'auxiliary'}
+  )
   image = picture(17, 321)
   logits, endpoints = model.apply(variables, image, train=False)
-  for what, x in (('out', logits), ('aux', endpoints['auxiliary'])):
+  found = {'out': logits}
+  if there and here:
+    found['aux'] = endpoints['auxiliary']
+  for what, x in found.items():
     x = resize(x, image.shape[1:3])[:, ::4, ::16]
     check(what, x, golden[f'{name}/{what}'])
 
 
 def smp_logits(golden, name, path, **changes):
+  """Of a network with `changes`, with the weights of the right one."""
   size, keys = NETWORKS[name]
   model, variables, report = convert(
-    golden, name, 'smp', 5, {**keys, **changes}, path
+    shapes(golden, name), name, 'smp', 5, keys, path
   )
   assert not report.missing
   assert {n.split('.')[0] for n in scores(report)} <= {'classification_head'}
+  model = models.build(5, **{**keys, **changes})
   image = picture(*size)
   logits, _ = model.apply(variables, image, train=False)
-  x = resize(logits, size, align_corners=model.align_corners)
+  x = model.grid.resize(logits, size)
   return x[:, :: 1 + size[0] // 12, :: 1 + size[1] // 24]
 
 
@@ -179,6 +202,12 @@ def test_smp(name, golden, tmp_path):
     dict(variant='18'),  # rate 1 where all have 2
     dict(atrous_rates=(6, 12, 18)),
     dict(bn_epsilon=1e-3),
+    dict(bn_epsilon=1e-3, encoder_bn_epsilon=1e-5),
+    dict(encoder_bn_epsilon=1e-3),
+    dict(multi_grid=(1, 2)),
+    dict(image_pooling_window=(32, 128)),
+    dict(input_scales=(1.0, 0.5)),
+    dict(bounded_activation=True),
   ],
   ids=str,
 )

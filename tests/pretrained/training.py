@@ -5,7 +5,6 @@ import numpy as np
 import torch
 
 from deeplax import losses
-from deeplax.ops.resize import resize
 from tests.models import torch_networks
 from tests.models.torch_weights import picture
 
@@ -48,9 +47,7 @@ def ours(model, variables, image, label):
         train=True,
         mutable=['batch_stats'],
       )
-      logits = resize(
-        logits, label.shape[1:], align_corners=model.align_corners
-      )
+      logits = model.grid.resize(logits, label.shape[1:])
       total, weight = losses.cross_entropy(logits, label)
       return total / weight, updates['batch_stats']
 

@@ -1,0 +1,383 @@
+"""Configs that take the weights of PyTorch's files, but are other networks.
+
+What is refused here does change results: see `test_a_wrong_key_is_found_out`
+of `test_pytorch_golden.py`.
+"""
+
+import functools
+import importlib
+import json
+import logging
+import pathlib
+import re
+import shlex
+
+import numpy as np
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from configs import common
+from deeplax.errors import WeightsError
+from deeplax.models.options import Options
+from deeplax.pretrained import timm
+from deeplax.pretrained.filling import File
+from tests.pretrained import resnets
+
+GOLDEN = pathlib.Path(__file__).parents[1] / 'golden' / 'pretrained.npz'
+POOLED = dict(head='global_pool', decoder='none', output_stride=32)
+V3 = dict(output_stride=8, head_conv3x3=True, decoder='none')
+V3_PLUS = dict(
+  variant='18_course',
+  atrous_rates=(12, 24, 36),
+  head_separable=True,
+  head_conv3x3=True,
+  decoder_separable=True,
+  decoder_layers=1,
+  separable_inner_bn=False,
+  align_corners=True,
+)
+UNET = dict(head='none', decoder='unet', output_stride=32, logits_size=3)
+VGG = dict(encoder='vgg', variant='16', unet_center=True)
+XCEPTION = dict(
+  encoder='xception',
+  variant='41',
+  encoder_bn_epsilon=1e-3,
+  input_norm='symmetric',
+)
+# Source and file -> config.model of the whole network that the file is.
+WHOLE = {
+  'torchvision resnet50': POOLED | dict(variant='50'),
+  'torchvision mobilenet_v2': POOLED
+  | dict(encoder='mobilenet_v2', variant='1.0_1280'),
+  'torchvision deeplabv3_resnet50': V3 | dict(variant='50'),
+  'timm resnet18': POOLED | dict(variant='18'),
+  'timm xception41': POOLED | XCEPTION,
+  'smp smp_deeplabv3_resnet18': V3
+  | dict(variant='18_course', align_corners=True),
+  'smp smp_deeplabv3plus_resnet18': V3_PLUS,
+  'smp smp_unet_resnet18': UNET | dict(variant='18'),
+  'smp smp_unet_vgg16': UNET | VGG,
+}
+# The same, whose encoder alone is taken, by the network of the default.
+ALONE = {
+  'torchvision resnet50': dict(variant='50'),
+  'torchvision vgg16_bn': dict(encoder='vgg', variant='16_bn'),
+  'torchvision vgg16': dict(encoder='vgg', variant='16'),
+  'torchvision mobilenet_v2': dict(encoder='mobilenet_v2', variant='1.0_1280'),
+  'timm resnet18': dict(variant='18'),
+  'timm xception41': XCEPTION,
+}
+
+
+@functools.cache
+def shapes(name):
+  """Name -> shape of a file's tensors."""
+  if name.startswith('resnet'):
+    tensors = resnets.tensors(name.removeprefix('resnet'))
+    return {n: x.shape for n, x in tensors.items()}
+  with np.load(GOLDEN) as arrays:
+    if name != 'vgg16':
+      return json.loads(arrays[f'{name}/tensors'].tobytes())
+    unet = json.loads(arrays['smp_unet_vgg16/tensors'].tobytes())
+  prefix = 'encoder.'
+  return {
+    n.removeprefix(prefix): s for n, s in unet.items() if n.startswith(prefix)
+  }
+
+
+@pytest.fixture
+def adapt(caplog):
+  """Compares a file with a config; returns what was warned of."""
+
+  def run(which, keys):
+    source, name = which.split()
+    module = importlib.import_module(f'deeplax.pretrained.{source}')
+    tensors = {
+      n: np.broadcast_to(np.float32(0), shape)
+      for n, shape in shapes(name).items()
+    }
+    caplog.clear()
+    module.adapt(File('w.pth', tensors), Options.parse(5, **keys))
+    return [record.getMessage() for record in caplog.records]
+
+  caplog.set_level(logging.INFO, logger='deeplax')
+  return run
+
+
+def parsed(keys, message):
+  """`keys` with the flags of a message, as a command would read them."""
+  given = re.findall(r"--config\.model\.\w+=(?:'[^']*'|[\w.-]+)", message)
+  assert given
+  config = common.base()
+  config.model.update(keys)
+  argv = ['convert', *(word for flag in given for word in shlex.split(flag))]
+  values = flags.FlagValues()
+  config_flags.DEFINE_config_dict(
+    'config', config, flag_values=values, sys_argv=argv
+  )
+  values(argv)
+  model = config.model.to_dict()
+  del model['name']
+  return model
+
+
+@pytest.mark.parametrize('which', WHOLE)
+def test_the_network_of_the_file(which, adapt):
+  assert not adapt(which, WHOLE[which])
+
+
+@pytest.mark.parametrize('output_stride', [8, 16, 32])
+@pytest.mark.parametrize(
+  'which', [which for which in WHOLE if 'smp_deeplab' not in which]
+)
+def test_any_output_stride(output_stride, which, adapt):
+  assert not adapt(which, WHOLE[which] | dict(output_stride=output_stride))
+
+
+@pytest.mark.parametrize(
+  'which, changes, words',
+  [
+    (
+      'torchvision resnet50',
+      dict(encoder_bn_epsilon=1e-3),
+      'encoder_bn_epsilon is 1e-05 there and 0.001 here',
+    ),
+    (
+      'torchvision resnet50',
+      dict(variant='50_caffe'),
+      'variant is 50 there and 50_caffe here',
+    ),
+    ('torchvision resnet50', dict(variant='50_slim'), 'variant=50'),
+    (
+      'torchvision resnet50',
+      dict(variant='50_course', output_stride=16),
+      'variant=50',
+    ),
+    ('torchvision resnet50', dict(multi_grid=(1, 2, 4)), r"multi_grid='\(\)'"),
+    (
+      'torchvision resnet50',
+      dict(encoder='xception', variant='65'),
+      'encoder=resnet --config.model.variant=50',
+    ),
+    (
+      'torchvision mobilenet_v2',
+      dict(padding='same'),
+      'padding is symmetric there and same here',
+    ),
+    (
+      'torchvision mobilenet_v2',
+      dict(variant='1.0_smp', output_stride=16),
+      'variant=1.0_1280',
+    ),
+    (
+      'torchvision deeplabv3_resnet50',
+      dict(decoder='v3plus'),
+      'decoder is none there and v3plus here',
+    ),
+    (
+      'torchvision deeplabv3_resnet50',
+      dict(atrous_rates=(12, 24, 36)),
+      r'atrous_rates is \(6, 12, 18\) there and \(12, 24, 36\) here',
+    ),
+    ('torchvision deeplabv3_resnet50', dict(align_corners=True), 'False'),
+    (
+      'torchvision deeplabv3_resnet50',
+      dict(half_pixel_centers=False),
+      'half_pixel_centers=True',
+    ),
+    (
+      'torchvision deeplabv3_resnet50',
+      dict(bn_epsilon=1e-3),
+      'encoder_bn_epsilon is 1e-05.*, bn_epsilon is 1e-05',
+    ),
+    (
+      'torchvision deeplabv3_resnet50',
+      dict(image_pooling_window=(513, 513)),
+      r"image_pooling_window='\(\)'",
+    ),
+    (
+      'torchvision deeplabv3_resnet50',
+      dict(input_scales=(1.0, 0.75, 0.5)),
+      r"input_scales='\(\)'",
+    ),
+    ('torchvision deeplabv3_resnet50', dict(variant='50_slim'), 'variant=50'),
+    ('torchvision deeplabv3_resnet50', dict(variant='101'), 'variant=50'),
+    (
+      'timm xception41',
+      dict(encoder_bn_epsilon=None),
+      'encoder_bn_epsilon is 0.001 there and 1e-05 here',
+    ),
+    ('timm xception41', dict(multi_grid=(1, 2, 4)), r"multi_grid='\(\)'"),
+    ('timm xception41', dict(variant='65'), 'variant=41'),
+    (
+      'smp smp_deeplabv3plus_resnet18',
+      dict(align_corners=False, variant='18', bn_epsilon=1e-3),
+      'variant is 18_course there and 18 here.*align_corners is True there',
+    ),
+    (
+      'smp smp_deeplabv3plus_resnet18',
+      dict(bounded_activation=True),
+      'bounded_activation=False',
+    ),
+    (
+      'smp smp_deeplabv3_resnet18',
+      dict(decoder='v3plus'),
+      'decoder is none there and v3plus here',
+    ),
+    ('smp smp_deeplabv3_resnet18', dict(variant='18'), 'variant=18_course'),
+    (
+      'smp smp_unet_resnet18',
+      dict(head='global_pool'),  # without a parameter, as none
+      'head is none there and global_pool here',
+    ),
+    (
+      'smp smp_unet_resnet18',
+      dict(bn_epsilon=1e-3),
+      'encoder_bn_epsilon is 1e-05.*, bn_epsilon is 1e-05',
+    ),
+    (
+      'smp smp_unet_resnet18',
+      dict(variant='18_course', output_stride=16),
+      'variant=18',
+    ),
+    ('smp smp_unet_vgg16', dict(variant='16_large_fov'), 'variant=16'),
+  ],
+)
+def test_another_network(which, changes, words, adapt):
+  """Every key is named, with the flags that make it the file's network."""
+  keys = WHOLE[which] | changes
+  with pytest.raises(WeightsError, match=words) as error:
+    adapt(which, keys)
+  message = str(error.value)
+  for key in changes.keys() - {'output_stride'}:
+    assert f'{key} is ' in message
+  assert not adapt(which, parsed(keys, message))
+
+
+def test_all_flags_at_once(adapt):
+  """From the default of a config to the file's network."""
+  which = 'smp smp_deeplabv3plus_resnet18'
+  with pytest.raises(WeightsError) as error:
+    adapt(which, {})
+  keys = parsed({}, str(error.value))
+  assert keys.items() >= (V3_PLUS | dict(atrous_rates=(6, 12, 18))).items()
+
+
+@pytest.mark.parametrize(
+  'which, changes',
+  [
+    ('torchvision resnet50', dict(multi_grid=(1, 1, 1), input_scales=(1.0,))),
+    ('torchvision resnet50', dict(variant='50_course')),  # at stride 32
+    ('torchvision mobilenet_v2', dict(variant='1.0_smp')),
+    ('smp smp_unet_resnet18', dict(variant='18_course')),
+    ('smp smp_unet_vgg16', dict(encoder_bn_epsilon=1e-3)),  # has none
+    ('smp smp_unet_resnet18', dict(align_corners=True)),  # nearest neighbours
+  ],
+)
+def test_the_same_in_other_words(which, changes, adapt):
+  assert not adapt(which, WHOLE[which] | changes)
+
+
+@pytest.mark.parametrize('which', ALONE)
+def test_an_encoder_alone(which, adapt):
+  assert not adapt(which, ALONE[which])
+  # What concerns the fresh parts alone.
+  more = dict(align_corners=True, atrous_rates=(2, 4, 6), input_scales=(1, 0.5))
+  epsilons = dict(encoder_bn_epsilon=1e-5) | ALONE[which]
+  assert not adapt(which, epsilons | more | dict(bn_epsilon=1e-3))
+
+
+@pytest.mark.parametrize(
+  'which, changes, words',
+  [
+    (
+      'timm xception41',
+      dict(encoder_bn_epsilon=None),
+      'encoder_bn_epsilon is 0.001 there and 1e-05 here',
+    ),
+    ('torchvision resnet50', dict(bn_epsilon=1e-3), 'encoder_bn_epsilon'),
+    ('torchvision resnet50', dict(variant='50_caffe'), 'variant is 50 there'),
+    ('torchvision mobilenet_v2', dict(padding='same'), 'padding is symmetric'),
+    ('timm resnet18', dict(variant='18_slim'), 'variant is 18 there'),
+  ],
+)
+def test_another_encoder_alone(which, changes, words, adapt):
+  keys = ALONE[which] | changes
+  (warning,) = adapt(which, keys)
+  assert words in warning and 'or train on' in warning
+  assert not adapt(which, parsed(keys, warning))
+
+
+@pytest.mark.parametrize(
+  'which, variant',
+  [
+    ('torchvision resnet50', '50_course'),
+    ('torchvision vgg16', '16_large_fov'),
+    ('torchvision mobilenet_v2', '1.0_smp'),
+  ],
+)
+def test_encoders_that_start_from_it(which, variant, adapt):
+  assert not adapt(which, ALONE[which] | dict(variant=variant))
+
+
+@pytest.mark.parametrize('keys', [ALONE, WHOLE], ids=['alone', 'whole'])
+@pytest.mark.parametrize(
+  'which, found, expected',
+  [
+    ('torchvision resnet50', 'symmetric', 'imagenet'),
+    ('torchvision vgg16', 'vgg', 'imagenet'),
+    ('torchvision deeplabv3_resnet50', 'mean', 'imagenet'),
+    ('timm xception41', 'imagenet', 'symmetric'),
+    ('timm resnet18', 'symmetric', 'imagenet'),
+    ('smp smp_unet_resnet18', 'symmetric', 'imagenet'),
+  ],
+)
+def test_another_normalisation(keys, which, found, expected, adapt):
+  """No error: who trained the file may have chosen otherwise."""
+  if which not in keys:
+    return
+  (warning,) = adapt(which, keys[which] | dict(input_norm=found))
+  assert f'input_norm={expected}; this config has {found}' in warning
+  assert not adapt(which, parsed(keys[which], warning))
+  assert ('IMAGENET1K_FEATURES' in warning) == (which == 'torchvision vgg16')
+
+
+@pytest.mark.parametrize(
+  'which, stride, right, wrong',
+  [
+    ('smp smp_deeplabv3_resnet18', 8, (6, 12, 18), (12, 24, 36)),
+    ('smp smp_deeplabv3_resnet18', 16, (12, 24, 36), (6, 12, 18)),
+    ('smp smp_deeplabv3plus_resnet18', 16, (12, 24, 36), (6, 12, 18)),
+    ('smp smp_deeplabv3plus_resnet18', 8, (6, 12, 18), (2, 4, 6)),
+  ],
+)
+def test_rates_of_smp(which, stride, right, wrong, adapt):
+  """No error: they are a choice there, of which the file does not tell."""
+  keys = WHOLE[which] | dict(output_stride=stride)
+  assert not adapt(which, keys | dict(atrous_rates=right))
+  (warning,) = adapt(which, keys | dict(atrous_rates=wrong))
+  assert 'decoder_atrous_rates' in warning
+  assert not adapt(which, parsed(keys | dict(atrous_rates=wrong), warning))
+
+
+@pytest.mark.parametrize(
+  'name', ['resnet26', 'resnext50_32x4d', 'resnet50c', 'senet', 'densenet']
+)
+def test_nothing_is_said_of_what_shapes_will_show(name, adapt):
+  """An encoder that is none of ours, or not of this config."""
+  changed = {
+    'resnet26': {},
+    'resnext50_32x4d': {'layer1.0.conv1.weight': (128, 64, 1, 1)},
+    'resnet50c': {'conv1.0.weight': (32, 3, 3, 3)},
+    'senet': {'layer1.0.se_module.fc1.weight': (16, 256, 1, 1)},
+    'densenet': {'features.denseblock1.denselayer1.norm1.weight': (64,)},
+  }[name]
+  tensors = shapes('resnet50') | changed
+  if name == 'resnet26':
+    tensors = {n: s for n, s in tensors.items() if '.2.' not in n}
+  if name == 'densenet':
+    tensors = changed
+  file = File('w.pth', {n: np.broadcast_to(0.0, s) for n, s in tensors.items()})
+  options = Options.parse(5, variant='50_caffe', input_norm='mean')
+  assert timm.adapt(file, options) == file
