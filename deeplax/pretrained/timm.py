@@ -8,15 +8,16 @@
 | resnet50c, 101c,    | encoder='resnet', variant='50_v1c', '101_v1c',       |
 | 152c                | '152_v1c'                                            |
 
-ResNets have input_norm='imagenet' and bn_epsilon=1e-5, the defaults. Head and
-decoder start afresh, but for the classifier itself: head='global_pool',
-decoder='none'.
+ResNets have input_norm='imagenet' and bn_epsilon=1e-5, the defaults, but for
+resnet34.ra4_e3600_r224_in1k, whose input_norm is 'symmetric'. Head and decoder
+start afresh, but for the classifier itself: head='global_pool', decoder='none'.
 
 Not taken: resnet*d and resnet*t, whose shortcuts average before they reduce;
 resnet*s, whose wider root no variant has with these strides; xception41p and
-65p, with batch norm before each convolution. resnetblur* and resnetaa* have
-the very names and shapes of resnet*, but filters between layers that no tensor
-tells of: they would be taken, and give other results.
+65p, with batch norm before each convolution; xception71 that was built with
+output_stride=8, whose fifth block then lacks its shortcut. resnetblur* and
+resnetaa* have the very names and shapes of resnet*, but filters between layers
+that no tensor tells of: they would be taken, and give other results.
 """
 
 import dataclasses

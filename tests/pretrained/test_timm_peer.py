@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from deeplax import pretrained
 from deeplax.errors import WeightsError
 from tests.models.torch_weights import picture
 from tests.pretrained.checks import check
@@ -13,7 +12,7 @@ torch = pytest.importorskip('torch')
 timm = pytest.importorskip('timm')
 
 from tests.models import torch_networks  # noqa: E402
-from tests.pretrained import peers  # noqa: E402
+from tests.pretrained import peers, resnets  # noqa: E402
 
 pytestmark = pytest.mark.peer
 
@@ -117,6 +116,9 @@ def test_resnet(name, variant, output_stride, tmp_path):
     ('resnet50t', 'average'),
     ('xception41p', 'precedes'),
     ('seresnet50', 'squeeze'),
+    ('resnet26', r'as layer1\.2\.'),
+    ('resnet50_gn', r'as bn1\.running_mean'),
+    ('resnext50_32x4d', r'layer1\.0\.bn1\.running_mean of shape'),
   ],
 )
 def test_a_network_that_is_not_ours(name, words, tmp_path):
@@ -126,4 +128,4 @@ def test_a_network_that_is_not_ours(name, words, tmp_path):
   zero = {n: torch.zeros(x.shape) for n, x in module.state_dict().items()}
   torch.save(zero, path)
   with pytest.raises(WeightsError, match=words):
-    pretrained.read('timm', path)
+    resnets.fill(path, resnets.keys('50'), 'timm', classes=1000)

@@ -364,7 +364,7 @@ def test_rates_of_smp(which, stride, right, wrong, adapt):
 @pytest.mark.parametrize(
   'name', ['resnet26', 'resnext50_32x4d', 'resnet50c', 'senet', 'densenet']
 )
-def test_nothing_is_said_of_what_shapes_will_show(name, adapt):
+def test_nothing_is_said_of_what_shapes_will_show(name, caplog):
   """An encoder that is none of ours, or not of this config."""
   changed = {
     'resnet26': {},
@@ -380,4 +380,5 @@ def test_nothing_is_said_of_what_shapes_will_show(name, adapt):
     tensors = changed
   file = File('w.pth', {n: np.broadcast_to(0.0, s) for n, s in tensors.items()})
   options = Options.parse(5, variant='50_caffe', input_norm='mean')
-  assert timm.adapt(file, options) == file
+  timm.adapt(file, options)
+  assert not caplog.records
