@@ -309,6 +309,13 @@ def test_another_encoder_alone(which, changes, words, adapt):
   assert not adapt(which, parsed(keys, warning))
 
 
+def test_a_classifier_without_its_last_layer(adapt):
+  """Beside an auxiliary head the class scores are not taken."""
+  keys = WHOLE['torchvision resnet50'] | dict(variant='50_caffe')
+  (warning,) = adapt('torchvision resnet50', keys | dict(auxiliary=True))
+  assert 'variant is 50 there and 50_caffe here' in warning
+
+
 @pytest.mark.parametrize(
   'which, variant',
   [
