@@ -7,8 +7,10 @@ halved to 512x1024, crops of 256, class weights 1 / ln(1.02 + p). Its printed
 that figure under its own name beside the true mIoU.
 
 Its output-stride-8 networks (ResNet-18 and 34) kept the rates 6, 12, 18, where
-this code scales them: `--config.model.output_stride=8
---config.model.atrous_rates='(3, 6, 9)'` is the course's.
+this code scales them; the course's are
+
+  python launch/train.py --config=configs/course_r18.py \
+    --config.model.output_stride=8 --config.model.atrous_rates='(3, 6, 9)'
 """
 
 from configs import common

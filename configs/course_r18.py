@@ -1,6 +1,6 @@
 """The course's DeepLabV3 with ResNet-18: 15,315,028 parameters, 92 epochs.
 
-  python launch/train.py --config=configs/course_r18.py --config.dataset.dir=...
+  python launch/train.py --config=configs/course_r18.py
 
 The course's table: val loss 0.682222, printed "mIOU" (1 - mean soft
 IoU) 0.723001.

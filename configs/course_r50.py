@@ -1,6 +1,6 @@
 """The course's DeepLabV3 with ResNet-50: 39,049,812 parameters, 128 epochs.
 
-  python launch/train.py --config=configs/course_r50.py --config.dataset.dir=...
+  python launch/train.py --config=configs/course_r50.py
 
 The course's table: val loss 0.606357, printed "mIOU" (1 - mean soft
 IoU) 0.720219.

@@ -12,13 +12,15 @@ and no decoder. Recipe: SGD 0.007 poly 0.9, 90k steps of 16 crops of 769, decay
 On CamVid it starts from ImageNet's weights:
 
   python launch/convert.py --source=tflite \
-    --weights=mobilenetv2_1.0_imagenet_int8.tflite \
+    --weights=tf2_mobilenet_v2_1.0_224_ptq.tflite \
     --config=configs/mobilenet_v2.py:camvid --output=runs/mobilenet_v2_imagenet
   python launch/train.py --config=configs/mobilenet_v2.py:camvid
 
-That file has batch norm folded into its convolutions. It is put back as one
-that changes nothing, whose statistics are not those of the features, so they
-are frozen in the encoder; scales and biases are trained.
+That file is Coral's (github.com/google-coral/test_data). The command says that
+it pads as TensorFlow: at the odd sizes here that is the same. It has batch norm
+folded into its convolutions. That is put back as one that changes nothing,
+whose statistics are not those of the features, so they are frozen in the
+encoder; scales and biases are trained.
 
 The authors' mIoU on Cityscapes val, from COCO's weights: 70.71, and 73.57 at
 output stride 8 with scales and flip; on VOC val 75.32 and 77.33. Score of this

@@ -1,6 +1,6 @@
 """DeepLabV3+ with ResNet-101 on Cityscapes, output stride 8.
 
-  python launch/train.py --config=configs/r101.py --config.dataset.dir=...
+  python launch/train.py --config=configs/r101.py
   python launch/train.py --config=configs/r101.py:voc
 
 Paper: Chen et al. 2018, Encoder-Decoder with Atrous Separable Convolution. The
@@ -11,7 +11,8 @@ reports 80.97 mIoU on val (82.03 with scales and flip); the network here has the
 paper's decoder (256 channels, dense) where theirs is separable with 512. On
 VOC: 40k steps of 16 crops of 512.
 
-ImageNet's weights for this root are timm's `resnet101c`:
+ImageNet's weights for this root are timm's `resnet101c.gluon_in1k`, here the
+`model.safetensors` of its page on the Hugging Face Hub under another name:
 
   python launch/convert.py --source=timm --weights=resnet101c.safetensors \
     --config=configs/r101.py --output=runs/r101_imagenet

@@ -12,10 +12,14 @@ learning rate; 1e-4 with this momentum goes as far as 1e-3 with 0.9.
 
 `:bn` has batch norm. `:resnet` is segmentation_models_pytorch's U-Net over
 ResNet-50 (32,521,250 parameters with 2 classes), with the recipe of
-configs/r101.py; its encoder can start from torchvision's weights:
+configs/r101.py; its encoder can start from torchvision's weights
+(`ResNet50_Weights.IMAGENET1K_V1`):
 
-  python launch/convert.py --source=torchvision --weights=resnet50.safetensors \
+  python launch/convert.py --source=torchvision \
+    --weights=resnet50-0676ba61.pth \
     --config=configs/unet.py:resnet --output=runs/unet_resnet50_imagenet
+  python launch/train.py --config=configs/unet.py:resnet \
+    --config.init_from=runs/unet_resnet50_imagenet
 
 The paper has no score on these data. Score of this config: not yet run.
 """

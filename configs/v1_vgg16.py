@@ -1,5 +1,8 @@
 """DeepLab V1, LargeFOV over VGG-16, on Cityscapes; `:voc` is the paper's.
 
+  python launch/convert.py --source=torchvision \
+    --weights=vgg16-397923af.pth \
+    --config=configs/v1_vgg16.py:voc,torchvision --output=runs/vgg16_imagenet
   python launch/train.py --config=configs/v1_vgg16.py:voc,torchvision
   python launch/evaluate.py --workdir=runs/v1_vgg16_voc_torchvision
 
@@ -12,13 +15,9 @@ loss is taken at a stride of 8 pixels, here at full size. 20,505,429 parameters
 with 21 classes.
 
 There is no batch norm to help: it needs ImageNet's weights. `:torchvision`
-starts from those of
-
-  python launch/convert.py --source=torchvision --weights=vgg16.safetensors \
-    --config=configs/v1_vgg16.py:voc,torchvision --output=runs/vgg16_imagenet
-
-with their normalisation. fc6 and fc7 start afresh, where the authors cut them
-out of VGG's.
+starts from those in runs/vgg16_imagenet, with their normalisation: the first
+command makes it of the file that torchvision's `VGG16_Weights.IMAGENET1K_V1`
+is. fc6 and fc7 start afresh, where the authors cut them out of VGG's.
 
 The paper's mIoU on VOC val: 62.25, with the CRF 67.64. Score of this config:
 not yet run.

@@ -1,7 +1,12 @@
 """DeepLab V2, ASPP-L over ResNet-101, on Cityscapes.
 
-  python launch/train.py --config=configs/v2_r101.py
-  python launch/train.py --config=configs/v2_r101.py:voc
+  python launch/convert.py --source=keras \
+    --weights=resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5 \
+    --config=configs/v2_r101.py --output=runs/r101_caffe_imagenet
+  python launch/train.py --config=configs/v2_r101.py \
+    --config.init_from=runs/r101_caffe_imagenet
+  python launch/train.py --config=configs/v2_r101.py:voc \
+    --config.init_from=runs/r101_caffe_imagenet
 
 Paper: Chen et al. 2016, DeepLab: Semantic Image Segmentation with Deep
 Convolutional Nets, Atrous Convolution, and Fully Connected CRFs
@@ -12,12 +17,8 @@ and 0.5, joined by their maximum, with a loss for it and for each; 20k steps of
 batch norm are frozen. 44,048,532 parameters with 21 classes.
 
 With frozen statistics it has to start from ImageNet's weights, those of a
-ResNet with the strides in the first 1x1, such as Keras':
-
-  python launch/convert.py --source=keras --weights=resnet101.h5 \
-    --config=configs/v2_r101.py --output=runs/r101_caffe_imagenet
-  python launch/train.py --config=configs/v2_r101.py \
-    --config.init_from=runs/r101_caffe_imagenet
+ResNet with the strides in the first 1x1. Keras' are such: the file is the one
+that `keras.applications.ResNet101` fetches, with or without its classifier.
 
 The authors also train on COCO first. Their mIoU on Cityscapes val: 71.0, with
 the CRF 71.4; on VOC val 76.35 and 77.69. Score of this config: not yet run.

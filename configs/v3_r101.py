@@ -10,19 +10,26 @@ is trained at output stride 16 and evaluated at 8. Recipe: SGD 0.007 poly 0.9,
 90k steps of 16 crops of 769, decay 1e-4 (`common.tf_deeplab`); on VOC 30k
 steps of crops of 513.
 
-It starts from ImageNet's weights, TF slim's:
+It starts from ImageNet's weights, TF slim's of resnet_v1_101_2016_08_28.tar.gz:
 
   python launch/convert.py --source=tf_deeplab --weights=resnet_v1_101.ckpt \
     --config=configs/v3_r101.py --output=runs/r101_slim_imagenet
   python launch/train.py --config=configs/v3_r101.py \
     --config.init_from=runs/r101_slim_imagenet
 
-or, with `:beta`, from `resnet_v1_101_beta` of DeepLab's model zoo. With
-`:torchvision` it is torchvision's network, output stride 8 and auxiliary head
-included (60,996,202 parameters with 21 classes), whose weights
+or, with `:beta`, from `resnet_v1_101_beta` of DeepLab's model zoo, the folder
+that resnet_v1_101_2018_05_04.tar.gz unpacks to:
+
+  python launch/convert.py --source=tf_deeplab --weights=resnet_v1_101 \
+    --config=configs/v3_r101.py:beta --output=runs/r101_beta_imagenet
+  python launch/train.py --config=configs/v3_r101.py:beta \
+    --config.init_from=runs/r101_beta_imagenet
+
+With `:torchvision` it is torchvision's network, output stride 8 and auxiliary
+head included (60,996,202 parameters with 21 classes), whose weights
 
   python launch/convert.py --source=torchvision \
-    --weights=deeplabv3_resnet101_coco.safetensors \
+    --weights=deeplabv3_resnet101_coco-586e9e4e.pth \
     --config=configs/v3_r101.py:voc,torchvision --output=runs/v3_r101_tv
   python launch/evaluate.py --workdir=runs/v3_r101_tv
 

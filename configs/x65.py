@@ -10,12 +10,17 @@ behind it. Recipe: SGD 0.007 poly 0.9, 90k steps of 16 crops of 769, decay 4e-5
 (`common.tf_deeplab`); on VOC 30k steps of crops of 513. 41,055,413 parameters
 with 21 classes, 41,258,213 with the statistics.
 
-It starts from ImageNet's weights, the authors' or timm's:
+It starts from ImageNet's weights, the authors' as timm's `xception65.tf_in1k`
+has them, here the `model.safetensors` of its page on the Hugging Face Hub under
+another name:
 
   python launch/convert.py --source=timm --weights=xception65.safetensors \
     --config=configs/x65.py --output=runs/x65_imagenet
   python launch/train.py --config=configs/x65.py \
     --config.init_from=runs/x65_imagenet
+
+The authors' own file, deeplabv3_xception_2018_01_04.tar.gz of their model zoo,
+is one for `--source=tf_deeplab`.
 
 The authors' mIoU on Cityscapes val: 78.79, and 80.42 at output stride 8 with
 scales and flip; on VOC val, from COCO's weights, 82.20 and 83.58. Score of this

@@ -5,7 +5,7 @@
 
 Paper: Chen et al. 2018, Encoder-Decoder with Atrous Separable Convolution for
 Semantic Image Segmentation (arXiv:1802.02611). Recipe and weights as those of
-configs/x65.py:
+configs/x65.py, here timm's `xception71.tf_in1k`:
 
   python launch/convert.py --source=timm --weights=xception71.safetensors \
     --config=configs/x71.py --output=runs/x71_imagenet

@@ -1,6 +1,6 @@
 """Converts weights of another project into a checkpoint.
 
-  python launch/convert.py --source=torchvision --weights=r101.safetensors \\
+  python launch/convert.py --source=timm --weights=resnet101c.safetensors \\
     --config=configs/r101.py --output=runs/r101_imagenet
 
 Then: launch/train.py --config.init_from=runs/r101_imagenet, or, if all of the
