@@ -63,7 +63,7 @@ def base() -> ml_collections.ConfigDict:
         bn_epsilon=1e-5,
         encoder_bn_epsilon=placeholder(float),  # default: bn_epsilon
         bn_unbiased=False,  # running variance divided by n - 1, as PyTorch
-        freeze_bn=False,
+        freeze_bn=False,  # with init_from only, both
         freeze_encoder_bn=False,  # the encoder's alone
         dtype='float32',  # of the computation; parameters stay float32
         remat=False,

@@ -61,6 +61,26 @@ def validate(config: ml_collections.ConfigDict) -> None:
   _check_devices(config)
 
 
+def validate_start(config: ml_collections.ConfigDict) -> None:
+  """Checks what matters at the start of a run, not when one goes on.
+
+  Raises:
+    ConfigError: If fresh weights would be trained with frozen statistics.
+  """
+  if config.init_from:
+    return
+  for key in ('freeze_bn', 'freeze_encoder_bn'):
+    if config.model[key]:
+      raise ConfigError(
+        f'model.{key} (=True) needs weights to start from, and init_from is '
+        'empty: the statistics of fresh weights are mean 0 and variance 1, and '
+        'with these kept the numbers grow from layer to layer until they are '
+        'not finite. Give the folder of a run, or of weights that '
+        'launch/convert.py wrote, as --config.init_from=..., or train the '
+        f'statistics, too: --config.model.{key}=False'
+      )
+
+
 def validate_model(config: ml_collections.ConfigDict) -> None:
   """Checks the values of all keys, and what concerns the network alone.
 

@@ -38,13 +38,15 @@ def train_and_evaluate(
   """
   # ---- Config and data: every mistake a user can make shows here.
   config_lib.validate(config)
+  fresh = not workdir_lib.has_checkpoint(workdir)
+  if fresh:
+    config_lib.validate_start(config)
   dataset = config.dataset
   info = data.info(dataset.name, dataset.dir)
   train_source = data.source(dataset.name, dataset.train_split, dataset.dir)
   eval_source = data.source(dataset.name, dataset.eval_split, dataset.dir)
   config = config_lib.resolve(config, len(train_source))
   workdir_lib.prepare(workdir, config, info)
-  fresh = not workdir_lib.has_checkpoint(workdir)
   if fresh:
     examine_labels(config)
   if config.input.cache:

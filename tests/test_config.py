@@ -112,6 +112,19 @@ def test_every_config_is_valid_and_locked(path):
   assert 'configs/' in namespace['__doc__']
 
 
+@pytest.mark.parametrize('key', ['freeze_bn', 'freeze_encoder_bn'])
+def test_frozen_statistics_need_weights_to_start_from(key):
+  frozen = make(**{f'model.{key}': True, 'input.train': 'random_crop(64, 64)'})
+  config_lib.validate(frozen)  # it may be described, converted to, gone on with
+  message = rf'model\.{key} \(=True\).*init_from=.*model\.{key}=False'
+  with pytest.raises(ConfigError, match=message):
+    config_lib.validate_start(frozen)
+  with frozen.unlocked():
+    frozen.init_from = 'runs/imagenet'
+  config_lib.validate_start(frozen)
+  config_lib.validate_start(make())
+
+
 def test_epochs_become_steps():
   config = config_lib.resolve(make(total_steps=None, total_epochs=2.0), 100)
   assert config.total_steps == 25

@@ -119,6 +119,13 @@ def test_other_commands_take_it(converted, tmp_path, capsys):
   assert np.isfinite(scalars['val/loss'])
 
 
+def test_statistics_may_be_frozen(weights, tmp_path):
+  """Nothing is trained here: there is no start to be refused."""
+  output = tmp_path / 'frozen'
+  convert.convert(config(freeze_bn=True), 'torchvision', weights, output)
+  assert evaluate_run.evaluate_run(output, max_pictures=1)
+
+
 def test_training_does_not_go_on_in_it(converted):
   with pytest.raises(RunError, match=r'--config\.init_from='):
     train.train_and_evaluate(config(), converted[0])

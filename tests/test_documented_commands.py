@@ -143,6 +143,7 @@ def test_what_is_trained_may_be(documents, tmp_path):
       config = config_lib.load(path)
       config.mesh.data = 1  # whatever devices the suite pretends to have
       config_lib.validate(config)
+      config_lib.validate_start(config)
 
 
 @pytest.mark.parametrize('path', [README, *CONFIGS], ids=name)

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,6 +221,23 @@ def test_unwritable_workdir(tmp_path):
   blocked.write_text('in the way')
   with pytest.raises(RunError, match='can not be written'):
     train.train_and_evaluate(tiny_config(), blocked / 'run')
+
+
+def test_frozen_statistics_of_fresh_weights_are_refused_at_once(tmp_path):
+  with pytest.raises(ConfigError, match=r'freeze_bn \(=True\) needs weights'):
+    train.train_and_evaluate(
+      tiny_config(**{'model.freeze_bn': True}), tmp_path / 'run'
+    )
+  assert not list(tmp_path.iterdir())
+
+
+def test_frozen_statistics_may_go_on(finished, tmp_path):
+  """A run with a checkpoint has its weights, wherever they came from."""
+  shutil.copytree(finished, tmp_path / 'run')
+  frozen = tiny_config(**{'model.freeze_bn': True})
+  config.save(config.resolve(frozen, 12), tmp_path / 'run' / workdir.CONFIG)
+  scalars = train.train_and_evaluate(frozen, tmp_path / 'run')
+  assert scalars == train.train_and_evaluate(tiny_config(), finished)
 
 
 def test_init_from_takes_what_fits(finished, tmp_path, caplog):
