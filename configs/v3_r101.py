@@ -44,17 +44,10 @@ from configs import common
 
 
 def get_config(argument: str = ''):
-  return common.variants(
-    v3('101'),
-    argument,
-    camvid=common.camvid,
-    voc=common.tf_deeplab_voc,
-    beta=beta,
-    torchvision=torchvision,
-  )
+  return v3('101', argument)
 
 
-def v3(depth: str):
+def v3(depth: str, argument: str):
   """The paper's network over a ResNet of 50 or 101 layers, and its recipe."""
   config = common.base()
   common.tf_deeplab(config)
@@ -63,7 +56,14 @@ def v3(depth: str):
   config.model.decoder = 'none'
   config.model.input_norm = 'mean'
   config.optimizer.weight_decay = 1e-4
-  return config
+  return common.variants(
+    config,
+    argument,
+    camvid=common.camvid,
+    voc=common.tf_deeplab_voc,
+    beta=beta,
+    torchvision=torchvision,
+  )
 
 
 def beta(config):

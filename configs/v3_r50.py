@@ -20,16 +20,8 @@ The paper has ResNet-50 in comparisons on VOC only. Score of this config: not
 yet run.
 """
 
-from configs import common
-from configs.v3_r101 import beta, torchvision, v3
+from configs.v3_r101 import v3
 
 
 def get_config(argument: str = ''):
-  return common.variants(
-    v3('50'),
-    argument,
-    camvid=common.camvid,
-    voc=common.tf_deeplab_voc,
-    beta=beta,
-    torchvision=torchvision,
-  )
+  return v3('50', argument)

@@ -31,15 +31,10 @@ from configs import common
 
 
 def get_config(argument: str = ''):
-  return common.variants(
-    v3plus('65'),
-    argument,
-    camvid=common.camvid,
-    voc=common.tf_deeplab_voc,
-  )
+  return v3plus('65', argument)
 
 
-def v3plus(variant: str):
+def v3plus(variant: str, argument: str):
   """The paper's network over an Aligned Xception, and its recipe."""
   config = common.base()
   common.tf_deeplab(config)
@@ -49,4 +44,6 @@ def v3plus(variant: str):
   config.model.decoder_separable = True
   config.model.input_norm = 'symmetric'
   config.model.encoder_bn_epsilon = 1e-3
-  return config
+  return common.variants(
+    config, argument, camvid=common.camvid, voc=common.tf_deeplab_voc
+  )

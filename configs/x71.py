@@ -16,14 +16,8 @@ configs/x65.py, here timm's `xception71.tf_in1k`:
 79.55. Score of this config: not yet run.
 """
 
-from configs import common
 from configs.x65 import v3plus
 
 
 def get_config(argument: str = ''):
-  return common.variants(
-    v3plus('71'),
-    argument,
-    camvid=common.camvid,
-    voc=common.tf_deeplab_voc,
-  )
+  return v3plus('71', argument)
