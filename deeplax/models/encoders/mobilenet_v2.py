@@ -33,6 +33,7 @@ import jax
 from deeplax.models import atrous
 from deeplax.models.layers import ConvBn, Style
 from deeplax.models.options import Options
+from deeplax.models.remat import unit_runner
 
 # Stage by stage: expansion, channels, units, stride.
 ROWS = (
@@ -179,12 +180,7 @@ class Stage(nn.Module):
     self, x: jax.Array, *, train: bool
   ) -> tuple[jax.Array, jax.Array]:
     """Returns the result and that of the last depthwise convolution."""
-
-    def run(unit, x):
-      return unit(x, train=train)
-
-    if self.remat:  # over a function of the unit: parameters keep their paths
-      run = nn.remat(run)
+    run = unit_runner(train=train, remat=self.remat)
     if self.root:
       x = ConvBn(
         self.root,

@@ -33,6 +33,7 @@ import jax
 from deeplax.models import atrous
 from deeplax.models.layers import BatchNorm, Conv, ConvBn, Style
 from deeplax.models.options import Options
+from deeplax.models.remat import unit_runner
 from deeplax.ops import pool
 
 
@@ -207,12 +208,7 @@ class Stage(nn.Module):
     self, x: jax.Array, *, train: bool
   ) -> tuple[jax.Array, list[jax.Array]]:
     """Returns the result and the residual branches of all units."""
-
-    def run(unit, x):
-      return unit(x, train=train)
-
-    if self.remat:  # over a function of the unit: parameters keep their paths
-      run = nn.remat(run)
+    run = unit_runner(train=train, remat=self.remat)
     unit_type = BottleneckUnit if self.bottleneck else BasicUnit
     branches = []
     for i, plan in enumerate(self.plans):

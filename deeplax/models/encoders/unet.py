@@ -12,6 +12,7 @@ import jax
 from deeplax.models import atrous
 from deeplax.models.layers import DoubleConv, Style
 from deeplax.models.options import Options
+from deeplax.models.remat import unit_runner
 from deeplax.ops import pool
 
 VARIANTS = {'paper': False, 'bn': True}  # name -> whether it has batch norm
@@ -58,12 +59,7 @@ class UNetEncoder(nn.Module):
       `stage1` to `stage5`, the blocks, at strides 1, 2, 4, 8 and 16;
       `low_level`, at stride 4.
     """
-
-    def run(block, x):
-      return block(x, train=train)
-
-    if self.remat:
-      run = nn.remat(run)
+    run = unit_runner(train=train, remat=self.remat)
     endpoints = {}
     rate = 1
     plans = (None, *atrous.plan((2,) * 4, self.output_stride))

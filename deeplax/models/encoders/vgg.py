@@ -28,6 +28,7 @@ import jax
 from deeplax.models import atrous
 from deeplax.models.layers import BatchNorm, Conv, Style
 from deeplax.models.options import Options
+from deeplax.models.remat import unit_runner
 from deeplax.ops import pool
 
 
@@ -117,12 +118,7 @@ class Vgg(nn.Module):
       at stride 4. An `output_stride` bounds all strides.
     """
     variant = VARIANTS[self.variant]
-
-    def run(block, x):
-      return block(x, train=train)
-
-    if self.remat:
-      run = nn.remat(run)
+    run = unit_runner(train=train, remat=self.remat)
     endpoints = {}
     rate = 1
     plans = atrous.plan((2,) * 5, self.output_stride)

@@ -29,6 +29,7 @@ import jax
 from deeplax.models import atrous
 from deeplax.models.layers import ConvBn, SeparableConvBn, Style
 from deeplax.models.options import Options
+from deeplax.models.remat import unit_runner
 
 
 class Unit(NamedTuple):
@@ -150,12 +151,7 @@ class Flow(nn.Module):
     self, x: jax.Array, *, train: bool
   ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
     """Returns the result; of each unit, input and second convolution."""
-
-    def run(unit, x):
-      return unit(x, train=train)
-
-    if self.remat:  # over a function of the unit: parameters keep their paths
-      run = nn.remat(run)
+    run = unit_runner(train=train, remat=self.remat)
     seen = []
     for i, plan in enumerate(self.plans, 1):
       before = x
