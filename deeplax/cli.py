@@ -3,21 +3,18 @@
 import contextlib
 import errno
 import gc
-import importlib
 import logging
 import os
-import pathlib
 import re
 import sys
 import textwrap
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 
 from absl import app, flags
 from absl import logging as absl_logging
 
-from deeplax import interrupt
+from deeplax import config_files, interrupt
 from deeplax.data.errors import DataError
 from deeplax.data.workers import WorkerError
 from deeplax.errors import ConfigError, UserError
@@ -184,39 +181,11 @@ class _Numbers(flags.ArgumentParser):
     return 'numbers'
 
 
-def load_configs(names: Sequence[str]) -> dict[str, object]:
-  """Configs by name, such as `r101` or `r101:os16+camvid`, of configs/.
-
-  Raises:
-    ConfigError: A name is that of no config, or a variant does not exist.
-  """
-  result = {}
-  for name in names:
-    file, _, argument = name.partition(':')
-    try:
-      module = importlib.import_module(f'configs.{file}')
-      result[name] = module.get_config(argument.replace('+', ','))
-    except ModuleNotFoundError as error:
-      raise ConfigError(
-        f'there is no configs/{file}.py. Give names such as r101, unet:smoke.'
-      ) from error
-    except ValueError as error:
-      raise ConfigError(f'{name}: {error}') from error
-  return result
-
-
-def config_name(path_and_argument: str) -> str:
-  """'configs/r101.py:smoke,camvid' -> 'r101_smoke_camvid'."""
-  path, _, argument = path_and_argument.partition(':')
-  words = [pathlib.Path(path).stem, *argument.replace('=', '-').split(',')]
-  return '_'.join(w for w in words if w)
-
-
 def _parse(argv: Sequence[str]) -> Sequence[str]:
   try:
     rest = flags.FLAGS(list(argv))
     if 'config' in flags.FLAGS and flags.FLAGS['config'].value is not None:
-      _check_config(flags.FLAGS['config'].value)
+      config_files.check(flags.FLAGS['config'].value)
     return rest
   except flags.Error as error:
     sys.exit(fail(_last_words(str(error)), 2))
@@ -228,55 +197,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     sys.exit(0 if asked and end.code == 1 else end.code)
   # A config file is code: whatever it raises comes out of the flag parser.
   except Exception as error:
-    sys.exit(fail(f'--config: {_config_error(error)}', 2))
-
-
-def _check_config(config):
-  """What is wrong with the config file itself shows only on first use."""
-  if not hasattr(config, 'to_dict'):
-    raise TypeError(
-      f'get_config() returned a {type(config).__name__}, expected a '
-      'ml_collections.ConfigDict, e.g. common.base() of configs/common.py.'
-    )
-  config.to_dict()
-
-
-def _config_error(error: Exception) -> str:
-  """Why a config can't be had, and where in it."""
-  message = ' '.join(str(error).split())
-  if 'get_config' in message and isinstance(error, AttributeError):
-    return (
-      'the file has no function get_config(). Expected one as in '
-      'configs/demo.py.'
-    )
-  # ConfigDict raises both for a key; str() of a KeyError is a repr.
-  if isinstance(error, (KeyError, AttributeError)):
-    key, _, hint = str(error.args[0]).partition('\n')
-    hint = f'{hint.strip().rstrip(".")}. ' if hint else ''
-    key = key.strip('"\'')
-    return (
-      f'there is no key {key!r}. {hint}Every key stands in configs/common.py.'
-    )
-  if isinstance(error, OSError):
-    missing = re.findall(r"'([^']*)'", message)
-    return (
-      f'{missing[-1] if missing else message} can not be read. Expected a '
-      'file such as configs/demo.py.'
-    )
-  if isinstance(error, SyntaxError):
-    return f'not Python: {error}.'
-  places = traceback.extract_tb(error.__traceback__)
-  libraries = ('ml_collections', 'absl', 'importlib')
-  ours = [
-    p
-    for p in places
-    if not any(name in p.filename for name in libraries)
-    and pathlib.Path(p.filename).name != 'cli.py'
-  ]
-  where = ''
-  if ours and pathlib.Path(ours[-1].filename).parent.name != 'launch':
-    where = f' ({ours[-1].filename}, line {ours[-1].lineno})'
-  return f'{type(error).__name__}: {message}{where}'
+    sys.exit(fail(f'--config: {config_files.explain(error)}', 2))
 
 
 def _last_words(message: str) -> str:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli
+from deeplax import cli, config_files
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The experiment: a file of configs/, variants after a colon.'
@@ -43,7 +43,7 @@ def main(argv):
   from deeplax.describe import describe
 
   if COMPARE.value:
-    configs = cli.load_configs(CONFIGS.value)
+    configs = config_files.load_all(CONFIGS.value)
     lines = compare(configs, size=SIZE.value or (512, 1024))
   elif CONFIG.value is None:
     return cli.fail('give --config, or --compare for the whole family.', 2)

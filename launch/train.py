@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli
+from deeplax import cli, config_files
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The experiment: a file of configs/, variants after a colon.'
@@ -30,7 +30,7 @@ def main(argv):
   from deeplax.train import train_and_evaluate
 
   name = config_flags.get_config_filename(flags.FLAGS['config'])
-  workdir = pathlib.Path(WORKDIR.value or f'runs/{cli.config_name(name)}')
+  workdir = pathlib.Path(WORKDIR.value or f'runs/{config_files.run_name(name)}')
   scalars = train_and_evaluate(CONFIG.value, workdir)
   print(f'val mIoU {scalars["val/miou"]:.4f}. Everything lies in {workdir}')
 

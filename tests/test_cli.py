@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from deeplax import cli
+from deeplax import cli, config_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -69,7 +69,7 @@ def test_mistakes_are_one_paragraph(arguments, code, words, tmp_path):
   ],
 )
 def test_the_workdir_is_named_after_the_config(path, name):
-  assert cli.config_name(path) == name
+  assert config_files.run_name(path) == name
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_help_is_no_error(tmp_path):
 )
 def test_what_ends_a_command(raised, code, words):
   script = f"""
-from deeplax import cli
+from deeplax import cli, config_files
 from deeplax.data import DataError
 from deeplax.errors import ConfigError, RunError
 def main(argv):
@@ -137,7 +137,7 @@ cli.run(main)
 
 def test_a_reader_that_leaves_is_no_error_worth_a_word():
   script = """
-from deeplax import cli
+from deeplax import cli, config_files
 def main(argv):
   print('a line\\n' * 100_000)
 cli.run(main)
@@ -174,7 +174,7 @@ def test_numbers_between_commas(text, words):
 def test_closed_streams():
   script = """
 import sys
-from deeplax import cli
+from deeplax import cli, config_files
 def main(argv):
   print(sys.stderr.isatty(), sys.stdout.isatty())
 cli.run(main)

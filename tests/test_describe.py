@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from configs import course_r18, demo
-from deeplax import cli, compare, data, describe, models
+from deeplax import compare, config_files, data, describe, models
 from deeplax.errors import ConfigError
 from deeplax.models.table import layer_table
 
@@ -159,7 +159,7 @@ def test_compare_reads_off_the_family():
 
 def test_compare_wants_configs_that_exist():
   with pytest.raises(ConfigError, match='no configs/nothing'):
-    cli.load_configs(['demo', 'nothing'])
+    config_files.load_all(['demo', 'nothing'])
   with pytest.raises(ConfigError, match=r"demo:nothing.*no variant 'nothing'"):
-    cli.load_configs(['demo:nothing'])
-  assert cli.load_configs(['demo:smoke'])['demo:smoke'].total_steps == 2
+    config_files.load_all(['demo:nothing'])
+  assert config_files.load_all(['demo:smoke'])['demo:smoke'].total_steps == 2

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from deeplax import cli, pretrained
 from deeplax import config as config_lib
+from deeplax import config_files, pretrained
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
@@ -28,7 +28,7 @@ READ = """
 import contextlib, io, json, os, runpy, sys
 from absl import flags
 from ml_collections import ConfigDict
-from deeplax import cli
+from deeplax import cli, config_files
 for words in json.load(sys.stdin):
   if os.fork():
     os.wait()
@@ -44,7 +44,7 @@ for words in json.load(sys.stdin):
       config = values.get('config')
       result['config'] = config and ConfigDict(config).to_dict()
       if 'configs' in values:
-        cli.load_configs(values['configs'])
+        config_files.load_all(values['configs'])
       result['flags'] = {
         k: v for k, v in values.items() if not k.startswith('config')
       }
@@ -166,6 +166,6 @@ def test_folders_that_are_read_were_written(path, documents):
       else:
         assert not start or start in runs, f'nothing makes {start}'
       (file,) = (w for w in command['words'] if w.startswith('--config='))
-      runs.add(f'runs/{cli.config_name(file.partition("=")[2])}')
+      runs.add(f'runs/{config_files.run_name(file.partition("=")[2])}')
     elif kind in ('evaluate', 'predict'):
       assert flags['workdir'] in runs | {*converted}
