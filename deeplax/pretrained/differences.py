@@ -33,8 +33,12 @@ def words(options: Options, theirs: Mapping[str, Any]) -> str:
     f'{k} is {_shown(v)} there and {_shown(value(options, k))} here'
     for k, v in theirs.items()
   )
-  flags = ' '.join(f'--config.model.{k}={_flag(v)}' for k, v in theirs.items())
-  return f'{pairs}. Give {flags}'
+  return f'{pairs}. Give {flags(theirs)}'
+
+
+def flags(theirs: Mapping[str, Any]) -> str:
+  """`--config.model.key=X ...`."""
+  return ' '.join(f'--config.model.{k}={_flag(v)}' for k, v in theirs.items())
 
 
 def _shown(x) -> str:

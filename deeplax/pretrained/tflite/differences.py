@@ -8,6 +8,7 @@ import numpy as np
 from deeplax.errors import WeightsError
 from deeplax.models.encoders.mobilenet_v2 import VARIANTS
 from deeplax.models.options import Options
+from deeplax.pretrained.differences import differing, flags, words
 from deeplax.pretrained.tflite import normalisation
 from deeplax.pretrained.tflite.graph import Graph
 from deeplax.pretrained.tflite.network import Network
@@ -70,37 +71,18 @@ def check(graph: Graph, network: Network, options: Options) -> list[str]:
 
 def _compare(name, options, wanted: dict, exact: dict) -> None:
   """Raises where the config differs from `wanted`; says what is not `exact`."""
-  wanted, exact = (
-    {k: v for k, v in keys.items() if getattr(options, k) != v}
-    for keys in (wanted, exact)
-  )
+  wanted = differing(options, wanted)
+  exact = differing(options, exact)
   exact = {k: v for k, v in exact.items() if k not in wanted}
-  more = f'{_flags(exact)} to run it as it is' if exact else ''
-  if not wanted:
-    if more:  # another stride is a choice, half a step in every pixel hardly
-      level = logging.WARNING if 'input_norm' in exact else logging.INFO
-      log.log(level, '%s is taken. Give %s', name, more)
-    return
-  words = ', '.join(
-    f'{key} is {_shown(value)} there and {_shown(getattr(options, key))} here'
-    for key, value in wanted.items()
-  )
-  raise WeightsError(
-    f'{name} holds another network than config.model: {words}. Give '
-    f'{_flags(wanted)}' + (f' (and {more})' if more else '')
-  )
-
-
-def _flags(keys: dict[str, Any]) -> str:
-  return ' '.join(f'--config.model.{k}={_flag(v)}' for k, v in keys.items())
-
-
-def _shown(value) -> str:
-  return repr(value) if value == '' or not isinstance(value, str) else value
-
-
-def _flag(value) -> str:
-  return f"'{value}'" if isinstance(value, tuple) else str(value)
+  more = f'{flags(exact)} to run it as it is' if exact else ''
+  if wanted:
+    raise WeightsError(
+      f'{name} holds another network than config.model: '
+      f'{words(options, wanted)}' + (f' (and {more})' if more else '')
+    )
+  if more:  # another stride is a choice, half a step in every pixel hardly
+    level = logging.WARNING if 'input_norm' in exact else logging.INFO
+    log.log(level, '%s is taken. Give %s', name, more)
 
 
 def _variant(graph, network, options, whole: bool) -> str:
