@@ -27,6 +27,7 @@ ALLOWED = {
   'pretrained': {'pretrained', 'errors', 'models', 'ops'},
   'optimizers': set(),
   'checkpoint': {'errors', 'sharding', 'state'},
+  'crf': {'crf', 'errors'},
   'sharding': set(),
   'inference': {'ops'},
   'summaries': {'errors'},

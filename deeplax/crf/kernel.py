@@ -1,0 +1,89 @@
+"""The CRF's two kernels: features of pixels, and how rows are normalised.
+
+    spatial    exp(-dx^2 / 2 sx^2 - dy^2 / 2 sy^2)
+    bilateral  the same times exp(-dr^2 / 2 sr^2 - dg^2 / 2 sg^2 - db^2 / 2 sb^2)
+
+With K the filter and n = K 1 its row sums, the kernel applied to values is
+
+    symmetric  n^-1/2 K n^-1/2      before  K n^-1
+    after      n^-1 K               none    K / mean(n)
+
+as in Kraehenbuehl's code, whose NO_NORMALIZATION divides by the mean too. Row
+sums are never 0: every pixel reaches itself.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deeplax.crf import lattice as lattice_lib
+
+NORMALIZATIONS = ('symmetric', 'before', 'after', 'none')
+
+
+class Kernel(NamedTuple):
+  """A normalised kernel between the pixels of a picture.
+
+  Attributes:
+    lattice: Of the pixels' features.
+    before, after: `[N]`, factors on either side of the filter.
+  """
+
+  lattice: lattice_lib.Lattice
+  before: jax.Array
+  after: jax.Array
+
+
+def spatial_features(
+  height: int, width: int, widths: tuple[float, float], xp: Any = np
+) -> Any:
+  """x / sx and y / sy of the pixels in reading order, float32`[2, N]`."""
+  x = xp.arange(width, dtype=np.float32) / np.float32(widths[0])
+  y = xp.arange(height, dtype=np.float32) / np.float32(widths[1])
+  x, y = xp.broadcast_arrays(x[None], y[:, None])
+  return xp.stack([x.reshape(-1), y.reshape(-1)])
+
+
+def bilateral_features(
+  image: Any,
+  widths: tuple[float, float],
+  colour_widths: tuple[float, float, float],
+  xp: Any = np,
+) -> Any:
+  """The same and r / sr, g / sg, b / sb of `[H, W, 3]`, float32`[5, N]`."""
+  position = spatial_features(*image.shape[:2], widths, xp)
+  colour = image.astype(np.float32) / np.asarray(colour_widths, np.float32)
+  return xp.concatenate([position, colour.reshape(-1, 3).T])
+
+
+def normalization_factors(
+  rows: Any, normalization: str, xp: Any = np
+) -> tuple[Any, Any]:
+  """Factors before and after the filter, each like its row sums `[N]`."""
+  one = xp.ones_like(rows)
+  if normalization == 'symmetric':
+    return rows**-0.5, rows**-0.5
+  if normalization == 'before':
+    return 1 / rows, one
+  if normalization == 'after':
+    return one, 1 / rows
+  return one, one / rows.mean()
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def make_kernel(
+  lattice: lattice_lib.Lattice, normalization: str, dtype: Any
+) -> Kernel:
+  """The kernel of a lattice, on the device."""
+  ones = jnp.ones((lattice.vertices.shape[0], 1), dtype)
+  rows = lattice_lib.filter_(lattice, ones)[:, 0]
+  return Kernel(lattice, *normalization_factors(rows, normalization, jnp))
+
+
+def apply(kernel: Kernel, values: jax.Array) -> jax.Array:
+  """The kernel times values `[N, C]`."""
+  values = kernel.before[:, None] * values
+  return kernel.after[:, None] * lattice_lib.filter_(kernel.lattice, values)
