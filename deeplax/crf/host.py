@@ -39,6 +39,8 @@ def build(features: np.ndarray) -> Lattice:
   """
   d, num = features.shape
   base, rank, weights = _simplices(features)
+  # The first coordinate follows from the others; the last, which depends on the
+  # last feature alone, comes first in the order: rows of a picture in turn.
   low = base.min(axis=1) - 2
   extent = [int(n) for n in base.max(axis=1) - low + 3]
   stride = np.cumprod([1, *extent], dtype=object)
@@ -75,7 +77,10 @@ def build(features: np.ndarray) -> Lattice:
 
 
 def _simplices(features: np.ndarray):
-  """q int64`[d, N]`, ranks int8`[d, N]` and weights float32`[N, d + 1]`."""
+  """q int32`[d, N]` and ranks int8`[d, N]` of the coordinates 1..d, weights.
+
+  The weights are float32`[N, d + 1]`.
+  """
   d, num = features.shape
   base = np.empty((d, num), np.int32)
   rank = np.empty((d, num), np.int8)
@@ -89,8 +94,8 @@ def _simplices(features: np.ndarray):
       if not (np.abs(q) < MAX_COORDINATE).all():
         raise UserError(range_message(features))
     for k in range(d):
-      base[k, part] = simplices.base[k]
-      rank[k, part] = simplices.rank[k]
+      base[k, part] = simplices.base[k + 1]
+      rank[k, part] = simplices.rank[k + 1]
     for r in range(d + 1):
       weights[part, r] = simplices.weights[r]
 
@@ -132,12 +137,15 @@ def _number_by_table(points: np.ndarray, total: int):
 
 
 def _neighbours(points, starts: np.ndarray, stride: np.ndarray) -> np.ndarray:
-  """As in `crf.lattice`; sorted points stay sorted when all take one step."""
+  """As in `crf.lattice`, where the last coordinate is the one left out.
+
+  Sorted points stay sorted when all take one step.
+  """
   d, capacity = len(stride), int(starts[-1])
   table = np.full((d + 1, 2, capacity), capacity, np.int32)
 
   def look_up(j):
-    step = stride[j] if j < d else 0
+    step = stride[j - 1] if j > 0 else 0
     for r in range(d + 1):
       goal = points[r] + (step - (stride.sum() if r == 0 else 0))
       place = np.searchsorted(points[r - 1], goal)

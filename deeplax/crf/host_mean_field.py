@@ -6,7 +6,8 @@ classes of a pixel at once, and several run side by side. What is added to what
 does not depend on the number of cores, nor does the result.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,21 +19,29 @@ from deeplax.crf.lattice import Lattice
 
 # Rows worked on at once: of 19 classes in float32 what a core's cache holds.
 _BLOCK = 1 << 13
-# Classes of lattice points (of simplex vertices) that one product fills.
-_CLASSES = 2
+# Pixels splatted at once, if they reach few enough lattice points.
+_SPLAT_BLOCK = 1 << 16
+
+
+class Part(NamedTuple):
+  """Pixels `pixels` reach the points `points` with `matrix` `[points, N]`."""
+
+  pixels: slice
+  points: slice
+  matrix: sparse.csc_matrix
 
 
 class SparseKernel(NamedTuple):
   """A normalised kernel as sparse matrices.
 
   Attributes:
-    to_lattice: For some lattice points each, their range and `[points, N]`.
+    to_lattice: Lists of parts. Those of different lists share no points.
     neighbours: As in `Lattice`.
-    from_lattice: For some pixels each, `[pixels, capacity + 1]`; the last
+    from_lattice: For each block of pixels, `[pixels, capacity + 1]`; the last
       column is that of the missing points.
   """
 
-  to_lattice: list[tuple[int, int, sparse.csc_matrix]]
+  to_lattice: list[list[Part]]
   neighbours: np.ndarray
   from_lattice: list[sparse.csr_matrix]
 
@@ -41,16 +50,18 @@ def sparse_kernel(
   lattice: Lattice, normalization: str, dtype: Any
 ) -> SparseKernel:
   """The kernel of a lattice whose arrays are numpy's."""
-  weights = lattice.weights.astype(dtype, copy=False)
-  scale = dtype(1 / (1 + 2.0 ** (1 - weights.shape[1])))
-  plain = _with_weights(lattice, weights, weights * scale)
-  ones = np.ones(len(weights), dtype)
-  points = _blur(plain, _splat([plain], ones)[0])
-  rows = np.concatenate([m @ points for m in plain.from_lattice])
+  count = lattice.weights.shape[1]
+  scale = 1 / (1 + 2.0 ** (1 - count))
+  rows = _row_sums(lattice) * scale
   before, after = normalization_factors(rows, normalization)
-  return _with_weights(
-    lattice, weights * before[:, None], weights * (after * scale)[:, None]
-  )
+  weights = lattice.weights * before[:, None].astype(dtype)
+  to_lattice = _to_lattice(lattice, weights)
+  weights = lattice.weights * (after * scale)[:, None].astype(dtype)
+  from_lattice = [
+    _matrix(lattice.vertices[part], weights[part], lattice.capacity + 1)
+    for part in _blocks(len(weights), _BLOCK)
+  ]
+  return SparseKernel(to_lattice, lattice.neighbours, from_lattice)
 
 
 def mean_field(
@@ -65,25 +76,29 @@ def mean_field(
   # The largest is 0: only messages can make an exponent large.
   base = unary.min(axis=1, keepdims=True) - unary
   q = np.empty_like(base)
-  starts = range(0, len(base), _BLOCK)
+  blocks = _blocks(len(base), _BLOCK)
 
-  def normalize(index, points=()):
-    part = slice(starts[index], starts[index] + _BLOCK)
-    exponent = base[part].copy()
+  def normalize(index, points):
+    exponent = base[blocks[index]].copy()
     for kernel, values in zip(kernels, points):
       exponent += kernel.from_lattice[index] @ values
-    q[part] = _softmax(exponent)
+    q[blocks[index]] = _softmax(exponent)
 
-  _run(normalize, range(len(starts)))
+  _run(functools.partial(normalize, points=()), range(len(blocks)))
   mix = None if compatibility is None else -compatibility.T.astype(dtype)
+  # Kept from one iteration to the next: fresh memory costs time.
+  room = [
+    np.empty((2, k.neighbours.shape[-1] + 1, q.shape[1]), dtype)
+    for k in kernels
+  ]
   for _ in range(num_iterations):
-    points = _splat(kernels, q)
-    for k, kernel in enumerate(kernels):
-      points[k] = _blur(kernel, points[k])
-      points[k] *= dtype(weights[k])
-      if mix is not None:
-        points[k] = points[k] @ mix
-    _run(lambda index: normalize(index, points), range(len(starts)))  # noqa: B023
+    _splat(kernels, q, room)
+    points = []
+    for kernel, weight, (values, other) in zip(kernels, weights, room):
+      values = _blur(kernel.neighbours, values, other)
+      values *= dtype(weight)
+      points.append(values if mix is None else values @ mix)
+    _run(functools.partial(normalize, points=points), range(len(blocks)))
   return q
 
 
@@ -98,33 +113,54 @@ def _softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x)
     total = e @ ones
   if not (np.isfinite(total).all() and (total > 1e-20).all()):
-    e = np.exp(np.subtract(x, x.max(axis=1, keepdims=True), out=x))
+    x -= x.max(axis=1, keepdims=True)
+    e = np.exp(x, out=x)
     total = e @ ones
   e /= total[:, None]
   return e
 
 
-def _with_weights(
-  lattice: Lattice, before: np.ndarray, after: np.ndarray
-) -> SparseKernel:
-  """Matrices with these weights `[N, d + 1]` to the lattice, and back."""
-  num, count = before.shape
-  to_lattice = []
-  for r in range(0, count, _CLASSES):
-    part = slice(r, r + _CLASSES)
-    vertices = lattice.vertices[:, part]
+def _row_sums(lattice: Lattice) -> np.ndarray:
+  """The filter of ones without its constant, float64`[N]`."""
+  points = np.bincount(
+    lattice.vertices.reshape(-1),
+    lattice.weights.reshape(-1),
+    minlength=lattice.capacity + 1,
+  )
+  points = _blur(lattice.neighbours, points, np.empty_like(points))
+  rows = np.empty(len(lattice.weights))
+
+  def look_up(part):
+    vertices = points[lattice.vertices[part]]
+    rows[part] = np.einsum('nr,nr->n', lattice.weights[part], vertices)
+
+  _run(look_up, _blocks(len(rows), _BLOCK))
+  return rows
+
+
+def _to_lattice(lattice: Lattice, weights: np.ndarray) -> list[list[Part]]:
+  """Matrices from pixels to points with weights `[N, d + 1]`.
+
+  Where blocks of pixels reach few of the same points, as with the spatial
+  kernel, block by block: what is added to stays in the cache. Else all pixels
+  at once, for two classes of points, so that each pixel is read less often.
+  """
+  num, count = weights.shape
+  blocks = _blocks(num, _SPLAT_BLOCK)
+  reach = sum(np.ptp(lattice.vertices[b], axis=0).sum() for b in blocks)
+  if reach > 2 * lattice.capacity:
+    blocks, step = [slice(0, num)], 2
+  else:
+    step = 1
+
+  def part(block, classes):
+    vertices = lattice.vertices[block, classes]
     low, high = int(vertices.min()), int(vertices.max()) + 1
-    matrix = _matrix(vertices - low, before[:, part], high - low)
-    to_lattice.append((low, high, matrix.T))
-  from_lattice = [
-    _matrix(
-      lattice.vertices[start : start + _BLOCK],
-      after[start : start + _BLOCK],
-      lattice.capacity + 1,
-    )
-    for start in range(0, num, _BLOCK)
-  ]
-  return SparseKernel(to_lattice, lattice.neighbours, from_lattice)
+    matrix = _matrix(vertices - low, weights[block, classes], high - low)
+    return Part(block, slice(low, high), matrix.T)
+
+  classes = [slice(r, r + step) for r in range(0, count, step)]
+  return [[part(b, c) for b in blocks] for c in classes]
 
 
 def _matrix(columns: np.ndarray, values: np.ndarray, width: int):
@@ -136,40 +172,56 @@ def _matrix(columns: np.ndarray, values: np.ndarray, width: int):
   )
 
 
-def _splat(kernels: Sequence[SparseKernel], q: np.ndarray) -> list[np.ndarray]:
-  """Sums at the lattice points of each kernel, and a row of zeros."""
-  points = [
-    np.zeros((k.neighbours.shape[-1] + 1, *q.shape[1:]), q.dtype)
-    for k in kernels
-  ]
+def _splat(
+  kernels: Sequence[SparseKernel], q: np.ndarray, room: Sequence[np.ndarray]
+) -> None:
+  """Sums at the lattice points of kernel k in room[k][0], and a row of 0."""
 
   def fill(job):
-    out, (low, high, matrix) = job
-    out[low:high] = matrix @ q
+    out, parts = job
+    if len(parts) == 1:
+      out[parts[0].points] = parts[0].matrix @ q
+      return
+    low = min(part.points.start for part in parts)
+    high = max(part.points.stop for part in parts)
+    out[low:high] = 0
+    for part in parts:
+      out[part.points] += part.matrix @ q[part.pixels]
 
-  _run(fill, [(p, m) for p, k in zip(points, kernels) for m in k.to_lattice])
-  return points
+  jobs = []
+  for kernel, (out, _) in zip(kernels, room):
+    out[-1] = 0
+    jobs += [(out, parts) for parts in kernel.to_lattice]
+  _run(fill, jobs)
 
 
-def _blur(kernel: SparseKernel, points: np.ndarray) -> np.ndarray:
-  """1/2, 1, 1/2 along each direction; the last row stays 0."""
-  other = np.zeros_like(points)
-  half = points.dtype.type(0.5)
-  for before, after in kernel.neighbours:
+def _blur(
+  neighbours: np.ndarray, points: np.ndarray, other: np.ndarray
+) -> np.ndarray:
+  """1/2, 1, 1/2 along each direction; `points` and `other` are overwritten.
 
-    def add_neighbours(start, before=before, after=after):
-      part = slice(start, start + _BLOCK)
-      total = points.take(before[part], axis=0)
-      total += points.take(after[part], axis=0)
-      total *= half
-      np.add(points[part][: len(total)], total, out=other[part][: len(total)])
+  The last row, that of the missing points, is 0 and stays it.
+  """
+  other[-1] = 0
+  for before, after in neighbours:
 
-    _run(add_neighbours, range(0, len(before), _BLOCK))
+    def add_neighbours(part, values, out, before=before, after=after):
+      total = values.take(before[part], axis=0)
+      total += values.take(after[part], axis=0)
+      total *= values.dtype.type(0.5)
+      np.add(values[part], total, out=out[part])
+
+    job = functools.partial(add_neighbours, values=points, out=other)
+    _run(job, _blocks(len(before), _BLOCK))
     points, other = other, points
   return points
 
 
-def _run(job, arguments) -> None:
+def _blocks(count: int, size: int) -> list[slice]:
+  return [slice(i, min(i + size, count)) for i in range(0, count, size)]
+
+
+def _run(job: Callable[[Any], None], arguments: Sequence[Any]) -> None:
   """Calls `job` with each argument, on all cores if there are several."""
   if len(arguments) == 1:
     job(arguments[0])

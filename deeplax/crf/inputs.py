@@ -34,7 +34,7 @@ def is_traced(*values: Any) -> bool:
 
 
 def check_terms(spatial: Any, bilateral: Any) -> Terms:
-  """`spatial=(sxy, weight)` and `bilateral=(sxy, srgb, weight)`, taken apart."""
+  """`spatial=(sxy, weight)`, `bilateral=(sxy, srgb, weight)`, taken apart."""
   if spatial is None and bilateral is None:
     raise UserError(
       'Both spatial and bilateral are None; expected at least one kernel, such '

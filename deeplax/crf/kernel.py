@@ -1,15 +1,15 @@
 """The CRF's two kernels: features of pixels, and how rows are normalised.
 
-    spatial    exp(-dx^2 / 2 sx^2 - dy^2 / 2 sy^2)
-    bilateral  the same times exp(-dr^2 / 2 sr^2 - dg^2 / 2 sg^2 - db^2 / 2 sb^2)
+    spatial    exp(-(dx / sx)^2 / 2 - (dy / sy)^2 / 2)
+    bilateral  the same times
+               exp(-(dr / sr)^2 / 2 - (dg / sg)^2 / 2 - (db / sb)^2 / 2)
 
 With K the filter and n = K 1 its row sums, the kernel applied to values is
 
     symmetric  n^-1/2 K n^-1/2      before  K n^-1
-    after      n^-1 K               none    K / mean(n)
+    after      n^-1 K               none    K
 
-as in Kraehenbuehl's code, whose NO_NORMALIZATION divides by the mean too. Row
-sums are never 0: every pixel reaches itself.
+Row sums are never 0: every pixel reaches itself.
 """
 
 import functools
@@ -70,7 +70,7 @@ def normalization_factors(
     return 1 / rows, one
   if normalization == 'after':
     return one, 1 / rows
-  return one, one / rows.mean()
+  return one, one
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

@@ -1,10 +1,10 @@
 """Gaussian filtering in d dimensions over a permutohedral lattice.
 
-The kernel K_ij = exp(-|x_i - x_j|^2 / 2) between N features is applied to values
-`[N, C]` in time linear in N: every feature *splats* its value to the d + 1
-vertices of its simplex with its barycentric weights, the lattice points are
-*blurred* by 1/2, 1, 1/2 along each of the d + 1 directions one after the other,
-and features *slice* their result with the same weights,
+The kernel K_ij = exp(-|x_i - x_j|^2 / 2) between N features is applied to
+values `[N, C]` in time linear in N: every feature *splats* its value to the
+d + 1 vertices of its simplex with its barycentric weights, the lattice points
+are *blurred* by 1/2, 1, 1/2 along each of the d + 1 directions one after the
+other, and features *slice* their result with the same weights,
 
     K = a S^T B_d ... B_0 S,      a = 1 / (1 + 2^-d).
 
@@ -92,8 +92,8 @@ def build(features: jax.Array, *, capacity: int | None = None) -> Lattice:
   """
   if features.ndim != 2 or 0 in features.shape:
     raise UserError(
-      f'features have shape {features.shape}; expected [N, d] with at least one '
-      'feature of one dimension.'
+      f'features have shape {features.shape}; expected [N, d] with at least '
+      'one feature of one dimension.'
     )
   num, d = features.shape
   if capacity is not None and capacity < 1:
@@ -117,8 +117,8 @@ def check_size(size: Any, capacity: int) -> None:
   """Raises a UserError if `size` points have no room."""
   if size > capacity:
     raise UserError(
-      f'The permutohedral lattice needs {int(size)} points, and its capacity is '
-      f'{capacity}; set capacity={int(size)} or more, or widen the kernels.'
+      f'The permutohedral lattice needs {int(size)} points, and its capacity '
+      f'is {capacity}; set capacity={int(size)} or more, or widen the kernels.'
     )
 
 

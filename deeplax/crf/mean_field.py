@@ -8,10 +8,10 @@ weight w_k between all pixels and a label compatibility m `[C, C]`,
     M  = sum_k w_k K_k Q
     Q <- softmax(-U - M m^T),
 
-that is, label l pays m[l, l'] for every l' around it. Potts, m = 1 - I, adds the
-same to all labels save for the labels themselves, so it is M itself that is
-added to -U. A pixel's message to itself is not taken out, as in the authors'
-code.
+that is, label l pays m[l, l'] for every l' around it. Potts, m = 1 - I, takes
+the same from all labels and gives each its own message back, so it is M itself
+that is added to -U. A pixel's message to itself is not taken out, as in the
+authors' code.
 """
 
 import functools
@@ -199,7 +199,11 @@ def _on_device(
   kernels = []
   if terms.spatial:
     lattice = _spatial_lattice(height, width, terms.spatial)
-    kernels.append(kernel_lib.make_kernel(lattice, normalization, unary.dtype))
+    # Known even under `jit`; XLA would be slow to fold it.
+    with jax.ensure_compile_time_eval():
+      kernels.append(
+        kernel_lib.make_kernel(lattice, normalization, unary.dtype)
+      )
   if terms.bilateral:
     if inputs.is_traced(image) or jax.default_backend() != 'cpu':
       features = kernel_lib.bilateral_features(
