@@ -27,9 +27,9 @@ and by the network:
 of DeepLabV3Plus; that of Unet is unet_channels. `decoder_use_norm=False` is
 unet_bn=False. Its rates are the same at every output stride, and those here
 are given for 16: `decoder_atrous_rates=(12, 24, 36)`, its default, is
-atrous_rates=(12, 24, 36) at 16, and (6, 12, 18) at 8. No tensor tells of these
-rates, nor of the encoder's output stride: others than the default are taken
-with a warning, since they may be what the network was built with.
+atrous_rates=(12, 24, 36) at 16, and (6, 12, 18) at 8. The DeepLabs' features,
+too, change with the output stride: weights belong to that of training. No
+tensor tells of either; others than the defaults are taken with a warning.
 
 `decoder_aspp_separable` is head_separable; the last 3x3 convolution of the
 head follows decoder_separable.
@@ -156,16 +156,18 @@ def _unet_keys(file: File) -> dict[str, Any]:
 
 
 def _check_rates(file: File, options: Options) -> None:
-  """Warns of rates that only a network built with them has."""
+  """Warns of a stride and rates that only a network built with them has."""
   stride = options.output_stride
   rates = atrous.scale_rates(options.atrous_rates, stride)
-  if rates != _DEFAULT_RATES:
-    at_16 = tuple(rate * stride // 16 for rate in _DEFAULT_RATES)
+  default = 16 if _is_plus(file) else 8
+  if (stride, rates) != (default, _DEFAULT_RATES):
+    at_16 = tuple(rate * default // 16 for rate in _DEFAULT_RATES)
     log.warning(
-      '%s: this config has the rates %s at output stride %d, which is right '
-      'only if decoder_atrous_rates was that. For its default %s give '
-      "--config.model.atrous_rates='%s'",
-      file.name, rates, stride, _DEFAULT_RATES, at_16,
+      '%s: this config has output stride %d and rates %s at it, which is right '
+      'only if the network was built with encoder_output_stride=%d and '
+      'decoder_atrous_rates=%s. For its defaults give '
+      "--config.model.output_stride=%d --config.model.atrous_rates='%s'",
+      file.name, stride, rates, stride, rates, default, at_16,
     )  # fmt: skip
 
 

@@ -201,6 +201,7 @@ def test_smp(name, golden, tmp_path):
     dict(align_corners=False),
     dict(variant='18'),  # rate 1 where all have 2
     dict(atrous_rates=(6, 12, 18)),
+    dict(output_stride=8),  # at which the first convolutions are others
     dict(bn_epsilon=1e-3),
     dict(bn_epsilon=1e-3, encoder_bn_epsilon=1e-5),
     dict(encoder_bn_epsilon=1e-3),

@@ -351,21 +351,22 @@ def test_another_normalisation(keys, which, found, expected, adapt):
 
 
 @pytest.mark.parametrize(
-  'which, stride, right, wrong',
+  'which, stride, rates, applied',
   [
-    ('smp smp_deeplabv3_resnet18', 8, (6, 12, 18), (12, 24, 36)),
-    ('smp smp_deeplabv3_resnet18', 16, (12, 24, 36), (6, 12, 18)),
-    ('smp smp_deeplabv3plus_resnet18', 16, (12, 24, 36), (6, 12, 18)),
-    ('smp smp_deeplabv3plus_resnet18', 8, (6, 12, 18), (2, 4, 6)),
+    ('smp smp_deeplabv3_resnet18', 8, (12, 24, 36), '(24, 48, 72)'),
+    ('smp smp_deeplabv3_resnet18', 16, (12, 24, 36), '(12, 24, 36)'),
+    ('smp smp_deeplabv3plus_resnet18', 16, (6, 12, 18), '(6, 12, 18)'),
+    ('smp smp_deeplabv3plus_resnet18', 8, (6, 12, 18), '(12, 24, 36)'),
   ],
 )
-def test_rates_of_smp(which, stride, right, wrong, adapt):
-  """No error: they are a choice there, of which the file does not tell."""
-  keys = WHOLE[which] | dict(output_stride=stride)
-  assert not adapt(which, keys | dict(atrous_rates=right))
-  (warning,) = adapt(which, keys | dict(atrous_rates=wrong))
-  assert 'decoder_atrous_rates' in warning
-  assert not adapt(which, parsed(keys | dict(atrous_rates=wrong), warning))
+def test_stride_and_rates_of_smp(which, stride, rates, applied, adapt):
+  """No error: they are choices there, of which the file does not tell."""
+  keys = WHOLE[which] | dict(output_stride=stride, atrous_rates=rates)
+  (warning,) = adapt(which, keys)
+  assert f'encoder_output_stride={stride} ' in warning
+  assert f'decoder_atrous_rates={applied}.' in warning
+  expected = Options.parse(5, **WHOLE[which])
+  assert Options.parse(5, **parsed(keys, warning)) == expected
 
 
 @pytest.mark.parametrize(
