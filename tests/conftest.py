@@ -4,6 +4,7 @@ Compiled programs are kept, since many tests run the same small networks, in
 processes of their own too.
 """
 
+import contextlib
 import os
 import pathlib
 import tempfile
@@ -19,6 +20,10 @@ os.environ.setdefault(
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
 
 import pytest
+
+# Of PyTorch's CUDA builds; loaded after TensorFlow it ends the process.
+with contextlib.suppress(ImportError):
+  import triton  # noqa: F401
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
