@@ -216,7 +216,7 @@ def test_old_names(tmp_path):
     ('DeepLabV3Plus', 'resnet34', {}, V3_PLUS | R18, 'variant=34_course'),
     ('DeepLabV3Plus', 'resnet18', {}, V3_PLUS | MOBILENET, 'encoder=resnet'),
     ('Unet', 'resnet18', {}, V3_PLUS | R18, 'decoder is unet there'),
-    ('FPN', 'resnet18', {}, V3_PLUS | R18, 'decoder.p5'),
+    ('FPN', 'resnet18', {}, V3_PLUS | R18, 'segmentation_head.0.weight'),
     ('DeepLabV3Plus', 'efficientnet-b0', {}, V3_PLUS | R18, 'architecture'),
   ],
 )
