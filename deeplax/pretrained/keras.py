@@ -169,19 +169,13 @@ def find(path: str, file: File) -> Found | None:
   if leaf == 'bias':
     return Found((name,), np.asarray)
   if module.endswith('depthwise/conv'):
-    return Found((name,), lambda k: k.transpose(0, 1, 3, 2), 'HWC1 to HW1C')
+    return tf_names.depthwise_kernel(name)
   if module == 'logits' and conv == 'predictions':
     return Found((name,), lambda k: k[None, None], 'matrix to 1x1 kernel')
   if conv in ('conv1_conv', 'block1_conv1'):
     return Found((name,), lambda k: k[:, :, ::-1], 'BGR to RGB')
   pooling = file.tensors.get('image_pooling/kernel')
-  if module == 'head/project/conv' and pooling is not None:
-    return Found(
-      (name,),
-      lambda kernel: np.roll(kernel, -pooling.shape[-1], axis=2),
-      'inputs of image pooling last instead of first',
-    )
-  return Found((name,), np.asarray)
+  return tf_names.kernel(module, name, pooling)
 
 
 def _layers(

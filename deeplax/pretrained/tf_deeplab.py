@@ -183,20 +183,9 @@ def find(path: str, file: File) -> Found | None:
   if leaf == 'bias':
     return Found((f'{scope}/biases',), np.asarray)
   if f'{scope}/depthwise_weights' in file.tensors:
-    return Found(
-      (f'{scope}/depthwise_weights',),
-      lambda kernel: kernel.transpose(0, 1, 3, 2),
-      'HWC1 to HW1C',
-    )
-  name = f'{scope}/weights'
+    return tf_names.depthwise_kernel(f'{scope}/depthwise_weights')
   pooling = file.tensors.get('image_pooling/weights')
-  if module == 'head/project/conv' and pooling is not None:
-    return Found(
-      (name,),
-      lambda kernel: np.roll(kernel, -pooling.shape[-1], axis=2),
-      'inputs of image pooling last instead of first',
-    )
-  return Found((name,), np.asarray)
+  return tf_names.kernel(module, f'{scope}/weights', pooling)
 
 
 def _norm(scope: str, leaf: str, file: File) -> Found:

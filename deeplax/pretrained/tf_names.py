@@ -1,11 +1,13 @@
-"""Scopes of the DeepLab authors' layers, which ports to Keras kept."""
+"""Names and order of the DeepLab authors' weights; ports to Keras kept them."""
 
 import re
+
+import numpy as np
 
 from deeplax.errors import WeightsError
 from deeplax.models.options import Options
 from deeplax.pretrained import differences
-from deeplax.pretrained.filling import File
+from deeplax.pretrained.filling import File, Found
 
 # Units before each stage of MobileNetV2.
 MOBILENET = {1: 0, 2: 1, 3: 3, 4: 6, 5: 13}
@@ -25,6 +27,29 @@ def compare(
       f'{file.name} holds {what}, another network than config.model: '
       f'{differences.words(options, differing)}'
     )
+
+
+def depthwise_kernel(name: str) -> Found:
+  """Theirs has a channel's multiplier last."""
+  return Found((name,), lambda k: k.transpose(0, 1, 3, 2), 'HWC1 to HW1C')
+
+
+def kernel(module: str, name: str, pooling: np.ndarray | None) -> Found:
+  """The kernel of any other convolution.
+
+  Args:
+    module: Path of the layer of ours.
+    name: Of the tensor.
+    pooling: The file's kernel of image pooling, whose result comes first in
+      what the authors project, and last in ours.
+  """
+  if module != 'head/project/conv' or pooling is None:
+    return Found((name,), np.asarray)
+  return Found(
+    (name,),
+    lambda kernel: np.roll(kernel, -pooling.shape[-1], axis=2),
+    'inputs of image pooling last instead of first',
+  )
 
 
 def scope(module: str, encoder: str | None, *, beta: bool) -> str | None:
