@@ -1,5 +1,8 @@
-"""How the tests here compare; numpy only."""
+"""How the tests here run a network, and compare."""
 
+import functools
+
+import jax
 import numpy as np
 
 TOLERANCE = 1e-4
@@ -19,3 +22,15 @@ def check(what: str, found, expected, tolerance: float = TOLERANCE):
   worst = error(found, expected)
   print(f'{what}: {worst:.1e}')  # shown by pytest -rP
   assert worst <= tolerance, what
+
+
+def apply(model, variables, image):
+  """Logits and endpoints of `model`, compiled quickly: it is run but once."""
+  run = jax.jit(
+    functools.partial(model.apply, train=False),
+    compiler_options={
+      'xla_backend_optimization_level': 0,
+      'xla_llvm_disable_expensive_passes': True,
+    },
+  )
+  return run(variables, image)

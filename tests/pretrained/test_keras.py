@@ -11,6 +11,7 @@ import pytest
 
 from deeplax import models, pretrained
 from deeplax.errors import WeightsError
+from tests.pretrained.checks import apply
 from tests.pretrained.tf_weights import draw, picture
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden' / 'tf_deeplab.npz'
@@ -108,7 +109,7 @@ def test_features_are_those_of_keras(name, size, end, tmp_path):
   model, variables, report = convert(path, keys)
   assert {p.split('/')[1] for p, _ in report.missing} == {'logits'}
   image = picture(*size)
-  endpoints = model.apply(variables, image, train=False)[1]
+  endpoints = apply(model, variables, image)[1]
   expected = np.asarray(theirs(norm(image), training=False))
   assert error(endpoints['stage5'], expected) < TOLERANCE
 
@@ -126,7 +127,7 @@ def test_the_classifier(tmp_path):
   model, variables, report = convert(path, keys, classes=7)
   assert not report.missing and not report.left_out
   image = picture(64, 64)
-  logits = model.apply(variables, image, train=False)[0]
+  logits = apply(model, variables, image)[0]
   expected = np.asarray(theirs(symmetric(image), training=False))
   assert error(logits[:, 0, 0], expected) < TOLERANCE
   with pytest.raises(WeightsError, match=r'predictions.*7 there, 9 here'):
@@ -203,7 +204,7 @@ def test_the_port_of_deeplab(name, size, keys, tmp_path):
   )
   model, variables, report = convert(path, keys)
   assert len(report.taken) == count == len(jax.tree.leaves(variables))
-  logits = model.apply(variables, picture(*size), train=False)[0]
+  logits = apply(model, variables, picture(*size))[0]
   with np.load(GOLDEN) as arrays:
     assert error(logits, arrays[name]) < TOLERANCE
   with pytest.raises(WeightsError, match=r'logits_semantic/.*5 there, 7 here'):

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from deeplax import models, pretrained
 from deeplax.errors import WeightsError
+from tests.pretrained.checks import apply
 from tests.pretrained.tf_weights import draw, picture
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden' / 'tf_deeplab.npz'
@@ -91,8 +92,7 @@ def convert(path, keys, classes=CLASSES, **more):
 def error(name, model, variables) -> float:
   """Largest difference, as a part of the largest logit expected."""
   height, width, _ = CASES[name]
-  # Not jitted as a whole: equal layers then share what was compiled.
-  found = model.apply(variables, picture(height, width), train=False)[0]
+  found = apply(model, variables, picture(height, width))[0]
   with np.load(GOLDEN) as arrays:
     expected = arrays[name]
   assert found.shape == expected.shape
