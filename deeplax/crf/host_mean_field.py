@@ -23,25 +23,30 @@ _BLOCK = 1 << 13
 _SPLAT_BLOCK = 1 << 16
 
 
-class Part(NamedTuple):
-  """Pixels `pixels` reach the points `points` with `matrix` `[points, N]`."""
+class Share(NamedTuple):
+  """Lattice points that one core fills.
 
-  pixels: slice
+  Attributes:
+    points: Their numbers.
+    parts: What they get: from which pixels, for which of the points, and the
+      matrix `[points, pixels]`.
+  """
+
   points: slice
-  matrix: sparse.csc_matrix
+  parts: list[tuple[slice, slice, sparse.csc_matrix]]
 
 
 class SparseKernel(NamedTuple):
   """A normalised kernel as sparse matrices.
 
   Attributes:
-    to_lattice: Lists of parts. Those of different lists share no points.
+    to_lattice: Shares, all points together.
     neighbours: As in `Lattice`.
     from_lattice: For each block of pixels, `[pixels, capacity + 1]`; the last
       column is that of the missing points.
   """
 
-  to_lattice: list[list[Part]]
+  to_lattice: list[Share]
   neighbours: np.ndarray
   from_lattice: list[sparse.csr_matrix]
 
@@ -138,7 +143,7 @@ def _row_sums(lattice: Lattice) -> np.ndarray:
   return rows
 
 
-def _to_lattice(lattice: Lattice, weights: np.ndarray) -> list[list[Part]]:
+def _to_lattice(lattice: Lattice, weights: np.ndarray) -> list[Share]:
   """Matrices from pixels to points with weights `[N, d + 1]`.
 
   Where blocks of pixels reach few of the same points, as with the spatial
@@ -148,19 +153,30 @@ def _to_lattice(lattice: Lattice, weights: np.ndarray) -> list[list[Part]]:
   num, count = weights.shape
   blocks = _blocks(num, _SPLAT_BLOCK)
   reach = sum(np.ptp(lattice.vertices[b], axis=0).sum() for b in blocks)
-  if reach > 2 * lattice.capacity:
-    blocks, step = [slice(0, num)], 2
-  else:
-    step = 1
-
-  def part(block, classes):
-    vertices = lattice.vertices[block, classes]
-    low, high = int(vertices.min()), int(vertices.max()) + 1
-    matrix = _matrix(vertices - low, weights[block, classes], high - low)
-    return Part(block, slice(low, high), matrix.T)
-
-  classes = [slice(r, r + step) for r in range(0, count, step)]
-  return [[part(b, c) for b in blocks] for c in classes]
+  step = 1 if len(blocks) > 1 and reach <= 2 * lattice.capacity else 2
+  shares, start = [], 0
+  for r in range(0, count, step):
+    vertices = lattice.vertices[:, r : r + step]
+    # To the end: not every point need be a vertex of a pixel.
+    last = r + step >= count
+    stop = lattice.capacity if last else int(vertices.max()) + 1
+    share = slice(start, stop)
+    parts = []
+    for pixels in blocks if step == 1 else [slice(0, num)]:
+      here = vertices[pixels]
+      if step == 1:
+        points = slice(int(here.min()), int(here.max()) + 1)
+      else:
+        points = share
+      matrix = _matrix(
+        here - points.start,
+        weights[pixels, r : r + step],
+        points.stop - points.start,
+      )
+      parts.append((pixels, points, matrix.T))
+    shares.append(Share(share, parts))
+    start = stop
+  return shares
 
 
 def _matrix(columns: np.ndarray, values: np.ndarray, width: int):
@@ -178,20 +194,18 @@ def _splat(
   """Sums at the lattice points of kernel k in room[k][0], and a row of 0."""
 
   def fill(job):
-    out, parts = job
-    if len(parts) == 1:
-      out[parts[0].points] = parts[0].matrix @ q
+    out, share = job
+    if len(share.parts) == 1:
+      out[share.points] = share.parts[0][2] @ q
       return
-    low = min(part.points.start for part in parts)
-    high = max(part.points.stop for part in parts)
-    out[low:high] = 0
-    for part in parts:
-      out[part.points] += part.matrix @ q[part.pixels]
+    out[share.points] = 0
+    for pixels, points, matrix in share.parts:
+      out[points] += matrix @ q[pixels]
 
   jobs = []
   for kernel, (out, _) in zip(kernels, room):
     out[-1] = 0
-    jobs += [(out, parts) for parts in kernel.to_lattice]
+    jobs += [(out, share) for share in kernel.to_lattice]
   _run(fill, jobs)
 
 

@@ -38,13 +38,12 @@ class Kernel(NamedTuple):
 
 
 def spatial_features(
-  height: int, width: int, widths: tuple[float, float], xp: Any = np
-) -> Any:
+  height: int, width: int, widths: tuple[float, float]
+) -> np.ndarray:
   """x / sx and y / sy of the pixels in reading order, float32`[2, N]`."""
-  x = xp.arange(width, dtype=np.float32) / np.float32(widths[0])
-  y = xp.arange(height, dtype=np.float32) / np.float32(widths[1])
-  x, y = xp.broadcast_arrays(x[None], y[:, None])
-  return xp.stack([x.reshape(-1), y.reshape(-1)])
+  x = np.arange(width, dtype=np.float32) / np.float32(widths[0])
+  y = np.arange(height, dtype=np.float32) / np.float32(widths[1])
+  return np.stack([np.tile(x, height), np.repeat(y, width)])
 
 
 def bilateral_features(
@@ -54,9 +53,32 @@ def bilateral_features(
   xp: Any = np,
 ) -> Any:
   """The same and r / sr, g / sg, b / sb of `[H, W, 3]`, float32`[5, N]`."""
-  position = spatial_features(*image.shape[:2], widths, xp)
-  colour = image.astype(np.float32) / np.asarray(colour_widths, np.float32)
-  return xp.concatenate([position, colour.reshape(-1, 3).T])
+  position = spatial_features(*image.shape[:2], widths)
+  colour = image.astype(np.float32).reshape(-1, 3)
+  # Not a constant: XLA would multiply by its inverse, which rounds otherwise.
+  colour = colour / (np.asarray(colour_widths, np.float32) + 0 * colour[0])
+  return xp.concatenate([position, colour.T])
+
+
+def with_origin(features: Any, xp: Any = np) -> Any:
+  """`[d, N]` and a feature of zeros, unless N is a multiple of 4.
+
+  The reference takes features four at a time and fills up the last ones with
+  zeros, which makes the points around zero exist. A blur then reaches a little
+  further there: in the corner of a dark picture Q changes by some thousandths.
+  """
+  if features.shape[1] % 4 == 0:
+    return features
+  return xp.pad(features, ((0, 0), (0, 1)))
+
+
+def without_origin(
+  lattice: lattice_lib.Lattice, num: int
+) -> lattice_lib.Lattice:
+  """The same points with the first `num` features."""
+  return lattice._replace(
+    vertices=lattice.vertices[:num], weights=lattice.weights[:num]
+  )
 
 
 def normalization_factors(

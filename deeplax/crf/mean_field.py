@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeplax.crf import host, host_mean_field, inputs
+from deeplax.crf import grid, host, host_mean_field, inputs
 from deeplax.crf import kernel as kernel_lib
 from deeplax.crf import lattice as lattice_lib
 
@@ -122,18 +122,20 @@ def dense_crf(
   inputs.check_image(image)
   inputs.check_scores(image, probs, unary, compatibility)
   traced = inputs.is_traced(image, probs, unary, terms.weights, compatibility)
-  if traced or method == 'grid' or jax.default_backend() != 'cpu':
-    infer, xp = functools.partial(_on_device, method=method), jnp
+  if traced or jax.default_backend() != 'cpu':
+    infer, xp = _on_device, jnp
   else:
     infer, xp = _on_host, np
   infer = functools.partial(
     infer,
-    terms=terms,
+    terms=terms if method == 'lattice' else grid.coarsen_terms(terms),
     num_iterations=num_iterations,
     normalization=normalization,
     compatibility=compatibility,
     capacity=capacity,
   )
+  if method == 'grid':
+    infer = functools.partial(grid.infer_coarse, infer, xp=xp)
   unary = _energies(probs, unary, xp)
   if np.ndim(image) == 3:
     return infer(image, unary)
@@ -192,7 +194,6 @@ def _on_device(
   normalization: str,
   compatibility: Any,
   capacity: int | None,
-  method: str,
 ) -> jax.Array:
   """One picture, under `jit`, under differentiation or on an accelerator."""
   height, width, classes = unary.shape
@@ -209,7 +210,9 @@ def _on_device(
       features = kernel_lib.bilateral_features(
         jnp.asarray(image), *terms.bilateral, xp=jnp
       )
+      features = kernel_lib.with_origin(features, jnp)
       lattice = lattice_lib.build(features.T, capacity=capacity)
+      lattice = kernel_lib.without_origin(lattice, height * width)
     else:
       lattice = _host_lattice(image, terms, capacity)
     kernels.append(kernel_lib.make_kernel(lattice, normalization, unary.dtype))
@@ -227,9 +230,9 @@ def _host_lattice(
   image: Any, terms: inputs.Terms, capacity: int | None
 ) -> lattice_lib.Lattice:
   features = kernel_lib.bilateral_features(np.asarray(image), *terms.bilateral)
-  lattice = host.build(features)
+  lattice = host.build(kernel_lib.with_origin(features))
   lattice_lib.check_size(lattice.size, capacity or lattice.capacity)
-  return lattice
+  return kernel_lib.without_origin(lattice, features.shape[1])
 
 
 # The spatial kernel is the same for every picture of a size.

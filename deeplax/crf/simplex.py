@@ -25,7 +25,9 @@ Written once for numpy and for jax.numpy, the argument `xp`.
 import math
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 
 class Simplices(NamedTuple):
@@ -53,7 +55,7 @@ def find_simplices(features: Any, xp: Any = np) -> Simplices:
       deviation.
     xp: numpy or jax.numpy.
   """
-  y = _elevate(features)
+  y = _elevate(features, xp)
   d = len(y) - 1
   base = [xp.rint(y_i * y_i.dtype.type(1 / (d + 1))) for y_i in y]
   # How many steps of d + 1 the rounded point lies off the plane.
@@ -69,15 +71,21 @@ def find_simplices(features: Any, xp: Any = np) -> Simplices:
   return Simplices(base, rank, _barycentric(rest, xp))
 
 
-def _elevate(features: Any) -> list[Any]:
-  """E x, `[d + 1]` arrays, in the reference's order of operations."""
+def _elevate(features: Any, xp: Any) -> list[Any]:
+  """E x, `[d + 1]` arrays, rounded after each operation as in the reference.
+
+  Grey and saturated pixels lie just on the border between two simplices, and
+  the last bit decides which points exist. So XLA must not merge a product with
+  a sum, or two products into one.
+  """
+  hold = lax.optimization_barrier if xp is jnp else lambda x: x
   d = len(features)
   kind = features.dtype.type
   spread = kind(math.sqrt(2 / 3) * (d + 1))
   y, total = [None] * (d + 1), 0 * features[0]
   for j in range(d, 0, -1):
-    c = features[j - 1] * kind(1 / math.sqrt(j * (j + 1)) * float(spread))
-    y[j] = total - c * kind(j)
+    c = hold(features[j - 1] * kind(1 / math.sqrt(j * (j + 1)) * float(spread)))
+    y[j] = total - hold(c * kind(j))
     total = total + c
   y[0] = total
   return y
