@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deeplax.crf import lattice as lattice_lib
+from deeplax.crf.simplex import opaque
 
 NORMALIZATIONS = ('symmetric', 'before', 'after', 'none')
 
@@ -55,8 +56,13 @@ def bilateral_features(
   """The same and r / sr, g / sg, b / sb of `[H, W, 3]`, float32`[5, N]`."""
   position = spatial_features(*image.shape[:2], widths)
   colour = image.astype(np.float32).reshape(-1, 3)
-  # Not a constant: XLA would multiply by its inverse, which rounds otherwise.
-  colour = colour / (np.asarray(colour_widths, np.float32) + 0 * colour[0])
+  colour_widths = np.asarray(colour_widths, np.float32)
+  if xp is jnp:
+    # One divisor for many would become a product with its inverse, which
+    # rounds otherwise.
+    colour_widths = jnp.broadcast_to(colour_widths, colour.shape)
+    colour_widths = opaque(colour_widths, guard=colour)
+  colour = colour / colour_widths
   return xp.concatenate([position, colour.T])
 
 

@@ -22,9 +22,11 @@ class r is
 Written once for numpy and for jax.numpy, the argument `xp`.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -75,10 +77,11 @@ def _elevate(features: Any, xp: Any) -> list[Any]:
   """E x, `[d + 1]` arrays, rounded after each operation as in the reference.
 
   Grey and saturated pixels lie just on the border between two simplices, and
-  the last bit decides which points exist. So XLA must not merge a product with
-  a sum, or two products into one.
+  the last bit decides which points exist. So compilers must not merge products
+  with sums.
   """
-  hold = lax.optimization_barrier if xp is jnp else lambda x: x
+  # The last feature is a colour; positions would be constants to a compiler.
+  hold = functools.partial(opaque, guard=features[-1]) if xp is jnp else _same
   d = len(features)
   kind = features.dtype.type
   spread = kind(math.sqrt(2 / 3) * (d + 1))
@@ -89,6 +92,22 @@ def _elevate(features: Any, xp: Any) -> list[Any]:
     total = total + c
   y[0] = total
   return y
+
+
+def opaque(x: jax.Array, guard: jax.Array) -> jax.Array:
+  """`x`, float32, hidden from the simplifications of compilers.
+
+  `guard`, float, of the same shape, is known only when the program runs. Its
+  comparison with itself is 0, as only NaN differs from itself, but no compiler
+  may count on it.
+  """
+  zero = (guard != guard).astype(np.int32)
+  bits = lax.bitcast_convert_type(x, np.int32) + zero
+  return lax.bitcast_convert_type(bits, x.dtype)
+
+
+def _same(x: Any) -> Any:
+  return x
 
 
 def _ranks(rest: list[Any], off: Any, xp: Any) -> list[Any]:
