@@ -1,8 +1,8 @@
 """Neighbours of lattice points on the device, by bisection.
 
-A point (r, q), see `crf.simplex`, is its class and the first d coordinates of q,
-two to a word of 32 bits. Words compare like points, and a step to a neighbour
-adds the same to all points of a class.
+A point (r, q), see `crf.simplex`, is its class and the first d coordinates of
+q, two to a word of 32 bits. Words compare like points, and a step to a
+neighbour adds the same to all points of a class.
 """
 
 import math
