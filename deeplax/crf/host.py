@@ -7,6 +7,7 @@ rounded as the reference does.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -88,11 +89,9 @@ def _simplices(features: np.ndarray):
 
   def place(start):
     part = slice(start, start + _BLOCK)
+    _check_range(features, features[:, part])
     simplices = find_simplices(features[:, part])
-    for q in simplices.base:
-      # So written that NaN is refused too.
-      if not (np.abs(q) < MAX_COORDINATE).all():
-        raise UserError(range_message(features))
+    _check_range(features, simplices.base)
     for k in range(d):
       base[k, part] = simplices.base[k + 1]
       rank[k, part] = simplices.rank[k + 1]
@@ -101,6 +100,12 @@ def _simplices(features: np.ndarray):
 
   list(workers().map(place, range(0, num, _BLOCK)))
   return base, rank, weights
+
+
+def _check_range(features: np.ndarray, numbers: Any) -> None:
+  """So written that NaN is refused too."""
+  if not all((np.abs(n) < MAX_COORDINATE).all() for n in numbers):
+    raise UserError(range_message(features))
 
 
 def _unique_simplices(packed: np.ndarray, rank: np.ndarray):
