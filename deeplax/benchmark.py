@@ -69,7 +69,7 @@ def benchmark_input(
       next(batches)
       first = time.perf_counter() - start
       _rate(batches, batch_size, seconds)
-      load = _load()
+      before = load()
       rates = [_rate(batches, batch_size, seconds) for _ in range(repeats)]
   return {
     'what': 'input',
@@ -83,7 +83,7 @@ def benchmark_input(
     'ops': ops,
     'batch_size': batch_size,
     'workers': workers,
-    'load_before': load,
+    'load_before': before,
     **machine(),
   }
 
@@ -128,7 +128,7 @@ def _rate(batches, batch_size: int, seconds: float) -> float:
       return count / elapsed
 
 
-def _load() -> float | None:
+def load() -> float | None:
   """Load average of the last minute; other work makes the figures too low."""
   return round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else None
 

@@ -213,7 +213,7 @@ def blur(
       begin = jnp.minimum(i * block, capacity - block)
       before, after = (
         points.at[n].get(mode='fill', fill_value=0)
-        for n in lax.dynamic_slice(table, (0, begin), (2, block))
+        for n in lax.dynamic_slice_in_dim(table, begin, block, axis=1)
       )
       here = lax.dynamic_slice_in_dim(points, begin, block)
       here += 0.5 * (before + after)

@@ -154,6 +154,12 @@ def _energies(probs: Any, unary: Any, xp: Any) -> Any:
   return -xp.log(xp.maximum(given, np.finfo(dtype).tiny))
 
 
+def forget_lattices() -> None:
+  """Lattices of the spatial kernel, kept for the next picture of a size."""
+  _spatial_lattice.cache_clear()
+  _host_spatial_kernel.cache_clear()
+
+
 def _on_host(
   image: Any,
   unary: np.ndarray,

@@ -47,7 +47,7 @@ def find_neighbours(
     r = jnp.searchsorted(starts[1:], index, side='right', method='compare_all')
     exists = r <= d
     r = jnp.minimum(r, d)
-    here = [lax.dynamic_slice(w, (begin,), (block,)) for w in points]
+    here = [lax.dynamic_slice_in_dim(w, begin, block) for w in points]
     for j in range(d + 1):
       steps = _steps(d, j)
       goal = [
@@ -60,7 +60,9 @@ def find_neighbours(
       for w, g in zip(points, goal):
         found &= w[at] == g
       row = jnp.where(found, place, capacity)
-      table = lax.dynamic_update_slice(table, row[None, None], (j, 0, begin))
+      table = lax.dynamic_update_slice(
+        table, row[None, None], (np.int32(j), np.int32(0), begin)
+      )
       table = table.at[j, 1, row].set(index, mode='drop')
     return table
 

@@ -290,11 +290,9 @@ def test_blocks_of_pixels_do_not_show(monkeypatch):
     (host_mean_field, '_SPLAT_BLOCK', 200),
   ):
     monkeypatch.setattr(module, name, size)
-  mean_field._host_spatial_kernel.cache_clear()
-  mean_field._spatial_lattice.cache_clear()
+  mean_field.forget_lattices()
   found = eager(image, unary, **keys)
-  mean_field._host_spatial_kernel.cache_clear()
-  mean_field._spatial_lattice.cache_clear()
+  mean_field.forget_lattices()
   np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
