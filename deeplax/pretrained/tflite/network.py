@@ -7,6 +7,7 @@ import numpy as np
 
 from deeplax.errors import WeightsError
 from deeplax.pretrained.tflite import encoder as encoders
+from deeplax.pretrained.tflite.blocks import Block, are_points
 from deeplax.pretrained.tflite.encoder import Encoder
 from deeplax.pretrained.tflite.graph import Graph
 from deeplax.pretrained.tflite.nodes import Conv, Node, Pool, Resize
@@ -119,7 +120,7 @@ class _Reader:
       self.keys['decoder'] = 'none'
       return x
     early, points = self._chain(low[0])
-    if len(branches) != 2 or len(low) != 1 or not _are_points(points, 1):
+    if len(branches) != 2 or len(low) != 1 or not are_points(points, 1):
       raise self._unknown(origin, "the head's features and early ones of a 1x1")
     blocks = self._blocks(chain, 'decoder')
     kinds = {b.separable for b in blocks}
@@ -150,7 +151,7 @@ class _Reader:
 
   def _aspp(self, x: Node) -> None:
     origin, chain = self._chain(x)
-    if origin is self.features and len(chain) > 1 and _are_points(chain[:2]):
+    if origin is self.features and len(chain) > 1 and are_points(chain[:2]):
       # Of one branch, which needs no concatenation.
       branches, chain = [chain[0]], chain[1:]
     else:
@@ -192,14 +193,14 @@ class _Reader:
     for branch in branches:
       start, chain = self._chain(self._upsampled(branch))
       if isinstance(start, Pool) and start.inputs[0] is self.features:
-        if not _are_points(chain, 1):
+        if not are_points(chain, 1):
           raise self._unknown(branch, 'a 1x1 convolution of the means')
         pooling.append(branch)
         self._add('head/aspp/image_pooling', chain[0])
         self._note_window(start)
       elif start is not self.features:
         raise self._unknown(branch, "a branch of the encoder's last features")
-      elif _are_points(chain, 1):
+      elif are_points(chain, 1):
         point.append(branch)
         self._add('head/aspp/branch0', chain[0])
       else:
@@ -221,7 +222,7 @@ class _Reader:
         (n - 1) * stride + 1 for n in pool.window
       )
 
-  def _blocks(self, chain: list[Conv], part: str) -> list['Block']:
+  def _blocks(self, chain: list[Conv], part: str) -> list[Block]:
     """Plain convolutions, and depthwise ones with the 1x1 behind them."""
     blocks, rest = [], list(chain)
     while rest:
@@ -243,7 +244,7 @@ class _Reader:
   def _add(self, path: str, conv: Conv) -> None:
     self.network.convs[path] = conv
 
-  def _add_block(self, path: str, block: 'Block') -> None:
+  def _add_block(self, path: str, block: Block) -> None:
     if block.separable:
       self._add(f'{path}/depthwise', block.first)
       self._add(f'{path}/pointwise', block.last)
@@ -270,39 +271,3 @@ class _Reader:
       f'{self.graph.name}: expected {expected} at {node.tensor!r}, found '
       f'{node.op} of {sources}. It is none of the heads and decoders here.'
     )
-
-
-@dataclasses.dataclass
-class Block:
-  """A convolution, or a depthwise one and a 1x1."""
-
-  convs: list[Conv]
-
-  @property
-  def first(self) -> Conv:
-    """The one with the window."""
-    return self.convs[0]
-
-  @property
-  def last(self) -> Conv:
-    """The one that gives the result."""
-    return self.convs[-1]
-
-  @property
-  def separable(self) -> bool:
-    """Whether it is made of two."""
-    return self.first.depthwise
-
-  @property
-  def size(self) -> int:
-    """Side of its window."""
-    return self.first.size
-
-  @property
-  def rate(self) -> int:
-    """Step between its taps."""
-    return self.first.rate
-
-
-def _are_points(convs: list[Conv], number: int | None = None) -> bool:
-  return number in (None, len(convs)) and all(c.is_point() for c in convs)
