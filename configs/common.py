@@ -68,6 +68,14 @@ def base() -> ml_collections.ConfigDict:
         dtype='float32',  # of the computation; parameters stay float32
         remat=False,
       ),
+      crf=dict(  # behind the network, for evaluate and predict
+        use=False,
+        num_iterations=10,
+        spatial=(1.0, 3.0),  # width in pixels, weight; () for none
+        bilateral=(67.0, 3.0, 4.0),  # widths in pixels and colour, weight
+        normalization='symmetric',  # before, after, none
+        method='lattice',  # 'grid': faster and approximate
+      ),
       loss=dict(
         name='cross_entropy',
         class_weights=(),  # numbers, one a class; () is 1 for all

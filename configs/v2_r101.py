@@ -43,6 +43,7 @@ def get_config(argument: str = ''):
   config.model.input_scales = (1.0, 0.75, 0.5)
   config.model.input_norm = 'vgg'
   config.model.freeze_bn = True
+  config.crf.use = True
   config.optimizer.decay_mask = 'kernels'
   config.optimizer.logits_lr_mult = 10.0
   config.optimizer.bias_lr_mult = 2.0

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -117,6 +118,39 @@ def fail(message: object, code: int) -> int:
   for part in f'error: {message}'.splitlines():
     print(textwrap.fill(part, 100, break_long_words=False), file=sys.stderr)
   return code
+
+
+def define_crf() -> Callable[[], dict[str, Any]]:
+  """The flags of the CRF; what is returned gives keywords for a run's command.
+
+  `--crf`, `--nocrf`; `--crf_iterations=10`; `--crf_spatial=SXY,WEIGHT`;
+  `--crf_bilateral=SXY,SRGB,WEIGHT`.
+  """
+  use = flags.DEFINE_bool(
+    'crf', None, "Whether to end in a CRF. Default: the config's crf.use."
+  )
+  iterations = flags.DEFINE_integer('crf_iterations', None, 'Of the CRF.', 0)
+  spatial = define_numbers(
+    'crf_spatial', 'Width in pixels, weight; of nearness.', count=2
+  )
+  bilateral = define_numbers(
+    'crf_bilateral',
+    'Width in pixels, width in colour, weight; of nearness and likeness.',
+    count=3,
+  )
+
+  def values():
+    changes = dict(
+      num_iterations=iterations.value,
+      spatial=spatial.value,
+      bilateral=bilateral.value,
+    )
+    changes = {k: v for k, v in changes.items() if v not in (None, ())}
+    # Parameters that nobody would use are surely a wish for it.
+    wanted = True if changes and use.value is None else use.value
+    return {'crf': wanted, 'crf_options': changes}
+
+  return values
 
 
 def define_numbers(

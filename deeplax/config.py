@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from deeplax import config_ranges, models, optimizers, sharding
+from deeplax import config_ranges, models, optimizers, refinement, sharding
 from deeplax.data import ops
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import ConfigError, RunError
@@ -89,6 +89,7 @@ def validate_model(config: ml_collections.ConfigDict) -> None:
   """
   config_ranges.check(config)
   try:
+    refinement.options(config, True)
     _build_model(config)
   except ValueError as error:
     raise ConfigError(str(error)) from error

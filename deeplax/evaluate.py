@@ -2,7 +2,7 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 import tqdm
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from deeplax import instances, metrics, sharding, steps
+from deeplax import instances, metrics, refinement, sharding, steps
 from deeplax.data import pipeline
 from deeplax.data.info import DatasetInfo
 from deeplax.tally import Tally
@@ -29,6 +29,7 @@ class Evaluation:
       uint8[H, W] (void is 255 in a label), `'id'`.
     examples: Pictures that were counted.
     skipped: Pictures left out because they could not be used.
+    refined: The same after the CRF, if there is one.
   """
 
   scalars: dict[str, float]
@@ -36,6 +37,7 @@ class Evaluation:
   pictures: list[dict[str, Any]]
   examples: int
   skipped: int
+  refined: 'Evaluation | None' = None
 
 
 class Evaluator:
@@ -80,6 +82,7 @@ class Evaluator:
     pictures: int = 4,
     prefix: str = 'val',
     on_error: str = 'raise',
+    crf: Mapping[str, Any] | None = None,
   ):
     """Compiles nothing yet.
 
@@ -100,6 +103,7 @@ class Evaluator:
       pictures: How many to keep, for TensorBoard.
       prefix: Of the scalars' names.
       on_error: `'skip'` leaves out pictures that raise `DataError`.
+      crf: Of `refinement.options`: every picture is scored after the CRF, too.
     """
     if mesh.is_multi_process:
       raise ValueError(
@@ -123,16 +127,20 @@ class Evaluator:
       process_count=jax.process_count(),
       on_error=on_error,
     )
+    self._crf = crf
+    scoring = dict(
+      num_classes=info.num_classes, loss_fn=loss_fn, void_class=void_class
+    )
+    self._score = steps.make_score_step(**scoring)
     self._step = steps.make_eval_step(
       model,
-      num_classes=info.num_classes,
-      loss_fn=loss_fn,
-      void_class=void_class,
+      **scoring,
       scales=scales,
       flip=flip,
       align_corners=align_corners,
       half_pixel_centers=half_pixel_centers,
       window=window,
+      with_probs=crf is not None,
     )
     self._count = jax.jit(
       metrics.confusion_matrix, static_argnames=('num_rows', 'num_columns')
@@ -148,7 +156,12 @@ class Evaluator:
       DataError: On a picture that can't be used, unless told to skip those.
     """
     variables = jax.device_put(variables, sharding.replicated(self._mesh))
-    tally, kept = Tally(self._info, void_class=self._void_class), []
+    # Before and, if there is one, after the CRF.
+    tallies = [
+      Tally(self._info, void_class=self._void_class)
+      for _ in range(1 + (self._crf is not None))
+    ]
+    kept = [[] for _ in tallies]
     bar = tqdm.tqdm(
       total=self._num_pictures,
       unit='picture',
@@ -163,30 +176,44 @@ class Evaluator:
         current = (batch, *self._dispatch(variables, batch))
         # The device is busy with this batch while the one before is added.
         if previous:
-          self._take(tally, kept, *previous)
+          self._take(tallies, kept, *previous)
         previous = current
         bar.update(int(batch['valid'].sum()))
       if previous:
-        self._take(tally, kept, *previous)
-      tally.totals['skipped'] += batches.skipped
-    tally.add_processes()
-    return Evaluation(
-      {f'{self._prefix}/{k}': v for k, v in tally.scalars().items()},
-      tally.confusion,
-      kept,
-      int(tally.totals['examples']),
-      int(tally.totals['skipped']),
-    )
+        self._take(tallies, kept, *previous)
+      for tally in tallies:
+        tally.totals['skipped'] += batches.skipped
+    evaluation = None
+    for tally, pictures in reversed([*zip(tallies, kept)]):
+      tally.add_processes()
+      evaluation = Evaluation(
+        {f'{self._prefix}/{k}': v for k, v in tally.scalars().items()},
+        tally.confusion,
+        pictures,
+        int(tally.totals['examples']),
+        int(tally.totals['skipped']),
+        refined=evaluation,
+      )
+    return evaluation
 
   def _dispatch(self, variables, batch):
-    """Starts the work on a batch: `(results, classes of its objects)`."""
-    arrays = {k: batch[k] for k in ('image', 'label', 'valid')}
-    out = self._step(variables, self._put(arrays))
-    if 'instance' not in batch:
-      return out, None
-    index, classes = number_objects(
-      batch['instance'], batch['valid'], self._info.label_to_train
-    )
+    """Starts the work on a batch: `(results, objects or None)`."""
+    objects = None
+    if 'instance' in batch:
+      objects = number_objects(
+        batch['instance'], batch['valid'], self._info.label_to_train
+      )
+    out = self._step(variables, self._put(self._arrays(batch)))
+    return self._with_objects(out, objects), objects
+
+  def _arrays(self, batch):
+    return {k: batch[k] for k in ('image', 'label', 'valid')}
+
+  def _with_objects(self, out, objects):
+    """Adds the pixels by object and prediction."""
+    if objects is None:
+      return out
+    index, classes = objects
     out['objects'] = self._count(
       self._put({'index': index})['index'],
       out['pred'],
@@ -194,7 +221,7 @@ class Evaluator:
       num_rows=max(64, 1 << (len(classes) - 1).bit_length()),
       num_columns=out['confusion'].shape[1],
     )
-    return out, classes
+    return out
 
   def _put(self, arrays):
     rows = {x.shape[1] for x in arrays.values() if x.ndim >= 3}
@@ -205,9 +232,30 @@ class Evaluator:
       arrays, NamedSharding(self._mesh, PartitionSpec('data'))
     )
 
-  def _take(self, tally, kept, batch, out, classes):
+  def _take(self, tallies, kept, batch, out, objects):
     """Adds the results of a batch; waits for the device."""
+    outs = [out]
+    if self._crf is not None:
+      outs.append(self._refined(batch, np.asarray(out.pop('probs')), objects))
+    for tally, pictures, result in zip(tallies, kept, outs):
+      self._add(tally, pictures, batch, result, objects)
+
+  def _refined(self, batch, probs, objects):
+    """The results of a batch after the CRF."""
+    probs = probs.copy()
+    for i in np.flatnonzero(batch['valid']):
+      probs[i] = refinement.refine_labelled(
+        batch['image'][i], batch['label'][i], probs[i], self._crf
+      )
+    # A probability that underflowed has a finite logarithm, and loss.
+    logits = np.log(np.maximum(probs, np.finfo(probs.dtype).tiny))
+    arrays = self._put({'logits': logits, **self._arrays(batch)})
+    out = self._score(arrays.pop('logits'), arrays)
+    return self._with_objects(out, objects)
+
+  def _add(self, tally, kept, batch, out, objects):
     pred = out.pop('pred')
+    classes = None if objects is None else objects[1]
     tally.add(jax.device_get(out), classes, batch['valid'])
     if len(kept) < self._wanted:
       pred = np.asarray(pred)

@@ -1,12 +1,9 @@
 """Evaluates the checkpoint of a run, at any stride and scales, in words."""
 
-import dataclasses
-import json
 import logging
-import math
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,16 +13,15 @@ from deeplax import config as config_lib
 from deeplax import (
   cost,
   data,
+  evaluation_files,
   evaluation_table,
   inference,
   models,
   recipe,
+  refinement,
   sharding,
-  summaries,
-  visualize,
 )
 from deeplax import workdir as workdir_lib
-from deeplax.checkpoint import write_json
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
 from deeplax.evaluate import Evaluation, Evaluator
@@ -47,6 +43,8 @@ def evaluate_run(
   batch_size: int | None = None,
   max_pictures: int | None = None,
   workers: int | None = None,
+  crf: bool | None = None,
+  crf_options: Mapping[str, Any] | None = None,
 ) -> list[Evaluation]:
   """Evaluates a run's checkpoint, prints tables and writes the figures down.
 
@@ -63,6 +61,9 @@ def evaluate_run(
     batch_size: Default: that of the config's evaluation.
     max_pictures: Only the first so many of the split.
     workers: Processes that read; default: `config.input.workers`.
+    crf: Whether predictions are scored after the CRF, too; default:
+      `config.crf.use`.
+    crf_options: What to change of `config.crf`.
 
   Of several strides those that the network can't have are left out, and said;
   for each the time and the memory of one picture are measured on this device.
@@ -92,6 +93,7 @@ def evaluate_run(
       raise RunError(f'max_pictures (={max_pictures}) must be 1 or more.')
     source = First(source, max_pictures)
 
+  given = refinement.options(config, crf, **(crf_options or {}))
   weights = recipe.saved_class_weights(config, workdir)
   evaluations, costs = [], []
   views = dict(
@@ -117,6 +119,7 @@ def evaluate_run(
       void_class=config.loss.void_class,
       prefix=split,
       on_error=dataset.on_error,
+      crf=given,
     )
     evaluation = evaluator(variables)
     measured = cost_of_first(evaluation, model, variables, views)
@@ -126,11 +129,14 @@ def evaluate_run(
       'flip': flip,
       'window': list(window) if window else None,
       'max_pictures': max_pictures,
+      'crf': given,
     }
     views_words = evaluation_table.describe(options)
     head = f'{workdir}, step {step}, {split}: {views_words}'
     if jax.process_index() == 0:
-      path = write(workdir, split, step, options, evaluation, info, measured)
+      path = evaluation_files.write(
+        workdir, split, step, options, evaluation, info, measured
+      )
       words = evaluation_table.table(evaluation, info, split, config)
       print(f'\n{head}\n{words}')
       if measured:
@@ -142,10 +148,9 @@ def evaluate_run(
   if len(strides) > 1 and jax.process_index() == 0:
     print()
     for stride, evaluation, measured in zip(nets, evaluations, costs):
-      miou = evaluation.scalars[f'{split}/miou']
       print(
-        f'output stride {stride:2}: mIoU {100 * miou:6.2f} %, '
-        f'{measured or "no picture"}'
+        f'output stride {stride:2}: {evaluation_table.miou(evaluation, split)}'
+        f', {measured or "no picture"}'
       )
     for stride, reason in impossible.items():
       print(f'output stride {stride:2}: not possible: {reason}')
@@ -229,55 +234,3 @@ class First:
     if not 0 <= index < self._count:
       raise IndexError(index)
     return self._source[index]
-
-
-def write(
-  workdir: pathlib.Path,
-  split: str,
-  step: int,
-  options: dict[str, Any],
-  evaluation: Evaluation,
-  info: DatasetInfo,
-  measured: cost.Cost | None,
-) -> pathlib.Path:
-  """Writes JSON and TensorBoard files; returns the path of the JSON."""
-  words = [f'os{options["output_stride"]}']
-  if options['scales'] != [1.0]:
-    words.append('scales' + '_'.join(f'{s:g}' for s in options['scales']))
-  words += ['flip'] * options['flip']
-  if options['window']:
-    words.append('window{}x{}'.format(*options['window']))
-  if options['max_pictures']:
-    words.append(f'first{options["max_pictures"]}')
-  name = '-'.join([split.replace('/', '_'), str(step), *words])
-  folder = workdir / 'evaluation' / name
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise RunError(
-      f'{folder} can not be written ({error.strerror}).'
-    ) from error
-  path = folder.with_name(f'{name}.json')
-  plain = {
-    k: v if math.isfinite(v) else None for k, v in evaluation.scalars.items()
-  }
-  result = {
-    'step': step,
-    'split': split,
-    **options,
-    'pictures': evaluation.examples,
-    'skipped': evaluation.skipped,
-    'device': jax.local_devices()[0].device_kind,
-    'cost': dataclasses.asdict(measured) if measured else None,
-    'scalars': plain,
-    'classes': list(info.class_names),
-    'confusion': evaluation.confusion.tolist(),
-  }
-  write_json(path, json.loads(json.dumps(result)))
-  summaries.cut_back(folder, step - 1)
-  writer = summaries.Summaries(folder)
-  writer.scalars(step, evaluation.scalars)
-  pictures = visualize.evaluation_pictures(evaluation, info, prefix=split)
-  writer.images(step, pictures)
-  writer.close()
-  return path

@@ -4,9 +4,20 @@ import math
 from typing import Any
 
 import ml_collections
+import numpy as np
 
 from deeplax.data.info import DatasetInfo
 from deeplax.evaluate import Evaluation
+
+
+def crf_words(options: dict[str, Any]) -> str:
+  """The flags that give a CRF these parameters."""
+  flags = [f'--crf_iterations={options["num_iterations"]}']
+  for key in ('spatial', 'bilateral'):
+    if options[key]:
+      numbers = ','.join(f'{v:g}' for v in np.ravel(options[key]))
+      flags.append(f'--crf_{key}={numbers}')
+  return ' '.join(flags)
 
 
 def describe(options: dict[str, Any]) -> str:
@@ -16,9 +27,20 @@ def describe(options: dict[str, Any]) -> str:
   words += ['and mirrored'] * options['flip']
   if options['window']:
     words += ['windows of {} x {}'.format(*options['window'])]
+  if options['crf']:
+    words += ['CRF ' + crf_words(options['crf'])]
   if options['max_pictures']:
     words += [f'the first {options["max_pictures"]} pictures']
   return ', '.join(words)
+
+
+def miou(evaluation: Evaluation, prefix: str) -> str:
+  """The mIoU, with a CRF that before and after it."""
+  found = 100 * evaluation.scalars[f'{prefix}/miou']
+  if not evaluation.refined:
+    return f'mIoU {found:6.2f} %'
+  after = 100 * evaluation.refined.scalars[f'{prefix}/miou']
+  return f'mIoU {found:6.2f} % before, {after:6.2f} % after'
 
 
 def table(
@@ -27,7 +49,11 @@ def table(
   prefix: str,
   config: ml_collections.ConfigDict,
 ) -> str:
-  """The figures, for people; percentages, `-` where there is none."""
+  """The figures, for people; percentages, `-` where there is none.
+
+  With a CRF they are those after it, and the last line compares both.
+  """
+  before, evaluation = evaluation, evaluation.refined or evaluation
 
   def figure(name):
     value = evaluation.scalars.get(f'{prefix}/{name}', math.nan)
@@ -61,4 +87,6 @@ def table(
   lines.append(f'{"pictures":<22}{evaluation.examples:8d}')
   if evaluation.skipped:
     lines.append(f'{"skipped":<22}{evaluation.skipped:8d}')
+  if before.refined:
+    lines.append(f'{"CRF":<22}{miou(before, prefix)}')
   return '\n'.join(lines)

@@ -8,14 +8,15 @@ import logging
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
 from PIL import Image
 
 from deeplax import config as config_lib
-from deeplax import inference, models, picture_paths, visualize
+from deeplax import inference, models, picture_paths, refinement, visualize
 from deeplax import workdir as workdir_lib
 from deeplax.data import DataError, files
 from deeplax.data.info import DatasetInfo
@@ -56,6 +57,8 @@ def predict_run(
   flip: bool = False,
   window: tuple[int, int] | None = None,
   full_size: bool = False,
+  crf: bool | None = None,
+  crf_options: Mapping[str, Any] | None = None,
 ) -> Predicted:
   """Predicts pictures of any size and writes PNGs below `output`.
 
@@ -76,6 +79,8 @@ def predict_run(
     output_stride: Default: `config.model.output_stride`.
     scales, flip, window: See `inference.predict_logits`.
     full_size: Leaves out a resize in `config.input.eval`.
+    crf: Whether predictions go through the CRF; default: `config.crf.use`.
+    crf_options: What to change of `config.crf`.
 
   Raises:
     RunError: No run, nothing to predict, or an option that can't be.
@@ -108,6 +113,7 @@ def predict_run(
     flip=flip,
     **config_lib.resampling(config),
     window=window,
+    crf=refinement.options(config, crf, **(crf_options or {})),
   )
   result = predict_pictures(predictor, pictures, output, info, formats)
   if {'overlay', 'color'} & set(formats) and result.written:

@@ -1,14 +1,14 @@
 """Predicts one picture of any size, as evaluation sees it."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeplax import inference
+from deeplax import inference, refinement
 from deeplax.data import ops as operations
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 
@@ -29,6 +29,7 @@ class Predictor:
     align_corners: bool = False,
     half_pixel_centers: bool = True,
     window: tuple[int, int] | None = None,
+    crf: Mapping[str, Any] | None = None,
   ):
     """Puts the variables on the device.
 
@@ -40,7 +41,9 @@ class Predictor:
       pad_to: Or it sees pictures padded to multiples of this.
       scales, flip, align_corners, half_pixel_centers, window: See
         `inference.predict_logits`.
+      crf: Of `refinement.options`; what the network says goes through the CRF.
     """
+    self._crf, self._num_classes = crf, info.num_classes
     self._variables = jax.device_put(variables)
     # The same operations, and rounding, as in evaluation.
     self._ops = ''
@@ -61,6 +64,8 @@ class Predictor:
         half_pixel_centers=half_pixel_centers,
         window=window,
       )
+      if crf is not None:
+        return jax.nn.softmax(logits[0])
       pred = jnp.argmax(logits[0], axis=-1)
       pred = jnp.where(pred < info.num_classes, pred, IGNORE_LABEL)
       return pred.astype(jnp.uint8)
@@ -77,7 +82,13 @@ class Predictor:
     pred = self._predict(
       self._variables, example['image'][None], size=example['label'].shape
     )
-    return np.asarray(pred)[:height, :width]
+    pred = np.asarray(pred)[:height, :width]
+    if self._crf is None:
+      return pred
+    probs = refinement.refine(image, pred, self._crf)
+    pred = np.argmax(probs, axis=-1)
+    pred[pred >= self._num_classes] = IGNORE_LABEL
+    return pred.astype(np.uint8)
 
 
 def evaluation_size(ops: str) -> tuple[int, int] | None:

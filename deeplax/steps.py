@@ -171,6 +171,7 @@ def make_eval_step(
   align_corners: bool = False,
   half_pixel_centers: bool = True,
   window: tuple[int, int] | None = None,
+  with_probs: bool = False,
 ) -> Callable[[dict, dict], dict[str, jax.Array]]:
   """Returns the jitted evaluation step; one compilation a shape.
 
@@ -186,14 +187,15 @@ def make_eval_step(
       take it as a class, the confusion matrix never as a truth.
     scales, flip, align_corners, half_pixel_centers, window: As in
       `inference.predict_logits`.
+    with_probs: Whether the result has `probs`, too.
 
   Returns:
-    A function giving, with B pictures and K = G + void_class outputs,
-    `confusion` int32[G, K], `pred` uint8[B, H, W], `labelled` bool[B] (there is
-    a pixel to score), `soft_iou` float[B] (0 where not labelled), and with a
-    loss `loss_sum` and `loss_weight`, float[B].
+    A function giving what `make_score_step` describes, and maybe `probs`
+    float[B, H, W, K].
   """
-  void_id = num_classes if void_class else None
+  score = make_score_step(
+    num_classes=num_classes, loss_fn=loss_fn, void_class=void_class
+  )
 
   @jax.jit
   def eval_step(variables, batch):
@@ -207,6 +209,33 @@ def make_eval_step(
       half_pixel_centers=half_pixel_centers,
       window=window,
     )
+    result = score(logits, batch)
+    if with_probs:
+      result['probs'] = jax.nn.softmax(logits)
+    return result
+
+  return eval_step
+
+
+def make_score_step(
+  *, num_classes: int, loss_fn: LossFn | None = None, void_class: bool = False
+) -> Callable[[jax.Array, dict], dict[str, jax.Array]]:
+  """Returns the jitted comparison of logits with a batch's labels.
+
+  Args:
+    num_classes, loss_fn, void_class: As of `make_eval_step`.
+
+  Returns:
+    A function of logits `[B, H, W, K]`, or logarithms of probabilities, and the
+    batch, giving, with K = G + void_class, `confusion` int32[G, K], `pred`
+    uint8[B, H, W], `labelled` bool[B] (there is a pixel to score), `soft_iou`
+    float[B] (0 where not labelled), and with a loss `loss_sum` and
+    `loss_weight`, float[B].
+  """
+  void_id = num_classes if void_class else None
+
+  @jax.jit
+  def score_step(logits, batch):
     pred = jnp.argmax(logits, axis=-1).astype(jnp.uint8)
     confusion = metrics.confusion_matrix(
       batch['label'],
@@ -231,4 +260,4 @@ def make_eval_step(
       )(logits, labels)
     return result
 
-  return eval_step
+  return score_step

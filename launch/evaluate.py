@@ -1,9 +1,9 @@
 """Evaluates a run's checkpoint on a whole split.
 
   python launch/evaluate.py --workdir=runs/r101
-  python launch/evaluate.py --workdir=runs/r101 --output_stride=16,8
   python launch/evaluate.py --workdir=runs/r101 --output_stride=8 --flip \\
     --scales=.5,.75,1,1.25,1.5,1.75
+  python launch/evaluate.py --workdir=runs/v1_vgg16 --crf
 """
 
 import pathlib
@@ -30,14 +30,18 @@ DATA_DIR = flags.DEFINE_string('data_dir', None, "Default: the config's.")
 BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.', 1)
 MAX = flags.DEFINE_integer('max_pictures', None, 'Only the first.', 1)
 WORKERS = flags.DEFINE_integer('workers', None, 'Processes that read.', 0)
+CRF = cli.define_crf()
+SEARCH = flags.DEFINE_bool('crf_search', False, 'Try parameters of the CRF.')
 flags.mark_flag_as_required('workdir')
 
 
 def main(argv):
   del argv
-  from deeplax.evaluate_run import evaluate_run
-
-  evaluate_run(
+  if SEARCH.value:
+    from deeplax.crf_search import crf_search as command
+  else:
+    from deeplax.evaluate_run import evaluate_run as command
+  command(
     WORKDIR.value,
     split=SPLIT.value,
     step=STEP.value,
@@ -49,6 +53,7 @@ def main(argv):
     batch_size=BATCH.value,
     max_pictures=MAX.value,
     workers=WORKERS.value,
+    **CRF(),
   )
 
 

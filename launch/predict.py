@@ -2,7 +2,6 @@
 
   python launch/predict.py --workdir=runs/r101 --input=photos --output=out
   python launch/predict.py --workdir=runs/r101 --format=label_id 'shots/*.png'
-
 Exit code 1 when a picture could not be used; the others are written.
 """
 
@@ -31,13 +30,14 @@ WINDOW = cli.define_numbers(
   'window', 'height,width of sliding windows.', kind=int, count=2, low=1
 )
 FULL = flags.DEFINE_bool('full_size', False, 'Leave out resizes of input.eval.')
+CRF = cli.define_crf()
 flags.mark_flag_as_required('workdir')
 
 
 def main(argv):
   from deeplax.predict import predict_run
 
-  output = OUTPUT.value or str(pathlib.Path(WORKDIR.value) / 'predictions')
+  output = OUTPUT.value or f'{WORKDIR.value}/predictions'
   result = predict_run(
     WORKDIR.value,
     [*INPUT.value, *argv[1:]],
@@ -49,6 +49,7 @@ def main(argv):
     flip=FLIP.value,
     window=WINDOW.value or None,
     full_size=FULL.value,
+    **CRF(),
   )
   print(f'{len(result.written)} files written to {output}')
   if result.failed:
