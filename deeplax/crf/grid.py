@@ -7,6 +7,18 @@ pixel takes its own energies again:
 
     M <- messages of the coarse grid, log Q + U up to a constant
     Q <- softmax(up(M) - U)
+
+Where kernels are narrow, as the spatial one of `DEEPLAB_V2`, and along edges it
+differs from the lattice by anything up to 1. Measured with `python
+launch/benchmark.py --what=crf --image=...` (seed 0, 19 classes, photographs of
+480 x 360, 10 iterations; AMD EPYC, 2 cores, jax 0.10.2, scipy 1.17.1), the same
+label as by the lattice:
+
+    CamVid 0001TP_008550     V1 97.4 % of pixels    V2 94.8 %
+    VOC 2007_000129 (rough)                         V2 91.5 %
+
+in 0.48, 0.44 and 0.29 times the lattice's time. The energies of that benchmark
+are drawn and know nothing of the picture.
 """
 
 from collections.abc import Callable

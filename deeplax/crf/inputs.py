@@ -102,10 +102,8 @@ def check_scores(
 ) -> None:
   """Raises a UserError for shapes that disagree and impossible values."""
   if (probs is None) == (unary is None):
-    raise UserError(
-      f'{"Neither" if probs is None else "Both"} probs and unary were given; '
-      'expected one of them.'
-    )
+    found = 'Neither probs nor' if probs is None else 'Both probs and'
+    raise UserError(f'{found} unary were given; expected one of them.')
   name, scores = ('unary', unary) if probs is None else ('probs', probs)
   shape, pixels = np.shape(scores), np.shape(image)[:-1]
   if shape[:-1] != pixels or shape[-1] < 1:

@@ -42,7 +42,7 @@ def test_energies(value):
 
 def test_one_of_probs_and_unary():
   refuse('Both probs and unary', unary=PROBS)
-  refuse('Neither probs and unary|Neither', probs=None)
+  refuse('Neither probs nor unary', probs=None)
 
 
 @pytest.mark.parametrize(

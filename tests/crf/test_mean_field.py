@@ -263,7 +263,7 @@ def test_constant_picture(infer, colour):
 @WAYS
 def test_single_class(infer):
   found = infer(IMAGE, UNARY[..., :1], num_iterations=3, **TERMS)
-  np.testing.assert_array_equal(found, np.ones((10, 14, 1)))
+  np.testing.assert_allclose(found, np.ones((10, 14, 1)), rtol=1e-6)
 
 
 def test_host_takes_large_messages():
