@@ -17,8 +17,8 @@ label as by the lattice:
     CamVid 0001TP_008550     V1 97.4 % of pixels    V2 94.8 %
     VOC 2007_000129 (rough)                         V2 91.5 %
 
-in 0.48, 0.44 and 0.29 times the lattice's time. The energies of that benchmark
-are drawn and know nothing of the picture.
+in 0.3 to 0.5 of the lattice's time (medians of 5, a busy machine). The energies
+of that benchmark are drawn and know nothing of the picture.
 """
 
 from collections.abc import Callable
