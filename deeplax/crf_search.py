@@ -7,6 +7,7 @@ large steps and then in small ones around the best.
 
 import itertools
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -106,7 +107,13 @@ def crf_search(
       workers=config.input.workers if workers is None else workers,
       on_error=config.dataset.on_error,
     ) as batches:
-      for batch in tqdm.tqdm(batches, total=len(source), leave=False):
+      for batch in tqdm.tqdm(
+        batches,
+        total=len(source),
+        unit='picture',
+        leave=False,
+        disable=not sys.stderr.isatty(),
+      ):
         arrays = {k: batch[k] for k in ('image', 'label', 'valid')}
         probs = np.asarray(eval_step(variables, arrays)['probs'][0])
         if batch['valid'][0]:
@@ -130,9 +137,7 @@ def crf_search(
     pictures(), [dict(given, num_iterations=0)], info.num_classes
   )
   results.sort(key=lambda pair: -pair[0])
-  print(
-    f'{pathlib.Path(workdir)}, step {step}, {split}: {len(source)} pictures'
-  )
+  print(f'{workdir}, step {step}, {split}: {len(source)} pictures')
   print(f'mIoU {100 * before[0][0]:6.2f} % before the CRF')
   for miou, trial in results:
     print(f'mIoU {100 * miou:6.2f} % {evaluation_table.crf_words(trial)}')

@@ -1,9 +1,9 @@
 """Evaluates a run's checkpoint on a whole split.
 
-  python launch/evaluate.py --workdir=runs/r101
-  python launch/evaluate.py --workdir=runs/r101 --output_stride=8 --flip \\
-    --scales=.5,.75,1,1.25,1.5,1.75
-  python launch/evaluate.py --workdir=runs/v1_vgg16 --crf
+python launch/evaluate.py --workdir=runs/r101
+python launch/evaluate.py --workdir=runs/r101 --output_stride=16,8
+python launch/evaluate.py --workdir=runs/r101 --flip --scales=.5,.75,1,1.25
+python launch/evaluate.py --workdir=runs/v1_vgg16 --crf
 """
 
 import pathlib
