@@ -154,10 +154,10 @@ def variants(
 
 def smoke(config: ml_collections.ConfigDict) -> None:
   """Two steps on synthetic pictures: does it run at all, on a CPU."""
-  config.dataset.name = 'synthetic:64x128x8x2'
+  config.dataset.name = 'synthetic:48x64x8x2'
   config.dataset.train_split = 'train'
   config.dataset.eval_split = 'val'
-  config.input.train = 'random_scale(0.5, 2.0)|random_crop(64, 128)'
+  config.input.train = 'random_scale(0.5, 2.0)|random_crop(48, 64)'
   config.input.eval = ''
   config.input.workers = 0
   config.input.cache = ''
