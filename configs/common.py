@@ -56,6 +56,9 @@ def base() -> ml_collections.ConfigDict:
         logits_size=1,  # side of the last kernel
         auxiliary=False,  # FCN head on stage4 of the encoder
         input_scales=(),  # (1.0, 0.75, 0.5): the maximum of three, V2
+        crf_rnn=0,  # iterations of a CRF that is trained as the last layer
+        crf_rnn_spatial=(1.0, 3.0),  # width in pixels, weight to start from
+        crf_rnn_bilateral=(67.0, 3.0, 4.0),  # in pixels and colour, weight
         input_norm='imagenet',  # symmetric, mean, vgg, or '0/255'
         align_corners=False,
         half_pixel_centers=True,  # False: TensorFlow 1's, without align_corners

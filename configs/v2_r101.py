@@ -7,6 +7,7 @@
     --config.init_from=runs/r101_caffe_imagenet
   python launch/train.py --config=configs/v2_r101.py:voc \
     --config.init_from=runs/r101_caffe_imagenet
+  python launch/train.py --config=configs/v2_r101.py:crf_rnn
 
 Paper: Chen et al. 2016, DeepLab: Semantic Image Segmentation with Deep
 Convolutional Nets, Atrous Convolution, and Fully Connected CRFs
@@ -19,6 +20,10 @@ batch norm are frozen. 44,048,532 parameters with 21 classes.
 With frozen statistics it has to start from ImageNet's weights, those of a
 ResNet with the strides in the first 1x1. Keras' are such: the file is the one
 that `keras.applications.ResNet101` fetches, with or without its classifier.
+
+`:crf_rnn` goes on from a run of the first kind with the CRF as its last layer
+(arXiv:1502.03240): the kernels' weights and the compatibility of labels are
+trained with the network, at a tenth of its rate. Not yet run.
 
 The authors also train on COCO first. Their mIoU on Cityscapes val: 71.0, with
 the CRF 71.4; on VOC val 76.35 and 77.69. Score of this config: not yet run.
@@ -52,4 +57,15 @@ def get_config(argument: str = ''):
   config.total_steps = 20_000
   config.eval_every = 2_000
   config.checkpoint_every = 1_000
-  return common.variants(config, argument, camvid=common.camvid, voc=common.voc)
+  return common.variants(
+    config, argument, camvid=common.camvid, voc=common.voc, crf_rnn=crf_rnn
+  )
+
+
+def crf_rnn(config):
+  """The CRF as the network's last layer, trained with it from a run of V2."""
+  config.model.crf_rnn = 5
+  config.crf.use = False  # it is in the network
+  config.init_from = 'runs/v2_r101'
+  config.schedule.peak = 2.5e-5
+  config.total_steps = 5_000

@@ -99,7 +99,8 @@ def make_optimizer(
     b1: Of `adam` and `adamw`.
     b2: Of `adam` and `adamw`.
     weight_decay: wd.
-    decay_mask: `all` parameters decay, or only `kernels` (ndim > 1).
+    decay_mask: `all` parameters decay, or only `kernels` (ndim > 1); those of
+      `crf_rnn` never do.
     encoder_lr_mult: Factor on the learning rate of the encoder.
     logits_lr_mult: Factor on that of the layers that give class scores.
     bias_lr_mult: Factor on that of biases, batch norm's excepted. A bias in
@@ -137,12 +138,14 @@ def make_optimizer(
   return optax.chain(*parts)
 
 
+# What a CRF starts from, Potts' model, is no 0 to go back to.
 def _everything(params: Any) -> Any:
-  return jax.tree.map(lambda _: True, params)
+  return _by_path(params, lambda names, _: names[0] != 'crf_rnn')
 
 
 def _kernels(params: Any) -> Any:
-  return jax.tree.map(lambda p: p.ndim > 1, params)
+  kernels = jax.tree.map(lambda p: p.ndim > 1, params)
+  return jax.tree.map(lambda a, b: a and b, kernels, _everything(params))
 
 
 def _encoder(params: Any) -> Any:

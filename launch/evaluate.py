@@ -1,6 +1,5 @@
 """Evaluates a run's checkpoint on a whole split.
 
-python launch/evaluate.py --workdir=runs/r101
 python launch/evaluate.py --workdir=runs/r101 --output_stride=16,8
 python launch/evaluate.py --workdir=runs/r101 --flip --scales=.5,.75,1,1.25
 python launch/evaluate.py --workdir=runs/v1_vgg16 --crf
@@ -17,9 +16,9 @@ from deeplax import cli
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 SPLIT = flags.DEFINE_string('split', None, "Default: the config's eval_split.")
-STEP = flags.DEFINE_integer('step', None, 'Checkpoint. Default: the best one.')
+STEP = flags.DEFINE_integer('step', None, 'Default: the best one.')
 STRIDES = cli.define_numbers(
-  'output_stride', "8, 16, 32 or several. Default: the config's.", kind=int
+  'output_stride', '8, 16, 32, or several.', kind=int
 )
 SCALES = cli.define_numbers('scales', 'Image scales to average over.')
 FLIP = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')

@@ -22,7 +22,7 @@ ALONE = {
   'errors',
 }
 ALLOWED = {
-  'models': {'models', 'ops'},
+  'models': {'models', 'ops', 'crf'},
   'data': {'data', 'errors'},
   'pretrained': {'pretrained', 'errors', 'models', 'ops'},
   'optimizers': set(),

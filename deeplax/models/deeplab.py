@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 import deeplax.models as models
 from deeplax.models import norms
+from deeplax.models.crf_rnn import CrfRnn
 from deeplax.models.layers import Conv, ConvBn, Style
 from deeplax.models.options import Options
 from deeplax.ops.resize import Grid, scaled_size
@@ -25,6 +26,7 @@ def build(num_classes: int, **keys) -> 'DeepLab':
     num_classes=num_classes,
     logits_size=options.logits_size,
     input_scales=options.input_scales,
+    crf_rnn=_crf_rnn(options),
     input_norm=options.input_norm,
     grid=options.grid,
     auxiliary=options.auxiliary,
@@ -48,6 +50,7 @@ class DeepLab(nn.Module):
     num_classes: Channels of the logits.
     logits_size: Side of the kernel that gives them.
     input_scales: See `options.Options`.
+    crf_rnn: The last layer, at the picture's size, or None.
     input_norm: See `norms.parse`.
     grid: On which pictures and logits are scaled.
     auxiliary: Whether stage 4 gives logits too, in `endpoints['auxiliary']`.
@@ -60,6 +63,7 @@ class DeepLab(nn.Module):
   num_classes: int
   logits_size: int
   input_scales: tuple[float, ...]
+  crf_rnn: nn.Module | None
   input_norm: str
   grid: Grid
   auxiliary: bool
@@ -87,7 +91,9 @@ class DeepLab(nn.Module):
       the encoder saw; `stage1` to `stage5`, `low_level`, `head`, `decoder`;
       and `auxiliary`, logits at the resolution of stage 4, where it was asked
       for. With `input_scales` the logits are the largest of all scales, and
-      `logits_x1`, `logits_x0.75`, ... those of each at its own resolution.
+      `logits_x1`, `logits_x0.75`, ... those of each at its own resolution. With
+      `crf_rnn` they are logarithms of probabilities at the picture's, and
+      `before_crf` has them as they were.
     """
     mean, deviation = (
       jnp.asarray(v, self.style.param_dtype)
@@ -102,6 +108,9 @@ class DeepLab(nn.Module):
     for name in [n for n in endpoints if n.startswith('logits_x')]:
       other = self.grid.resize(endpoints[name], logits.shape[1:3])
       logits = jnp.maximum(logits, other)
+    if self.crf_rnn is not None:
+      endpoints['before_crf'] = logits
+      logits = self.crf_rnn(image, self.grid.resize(logits, image.shape[1:3]))
     return logits, endpoints
 
   def _scaled(self, x: jax.Array, scale: float) -> jax.Array:
@@ -125,6 +134,14 @@ class DeepLab(nn.Module):
       return (x if self.head_gives_logits else last(x)), endpoints
 
     return score
+
+
+def _crf_rnn(options: Options) -> CrfRnn | None:
+  if not options.crf_rnn:
+    return None
+  return CrfRnn(
+    options.crf_rnn, options.crf_rnn_spatial, options.crf_rnn_bilateral
+  )
 
 
 class AuxiliaryHead(nn.Module):

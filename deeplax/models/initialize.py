@@ -59,8 +59,10 @@ def abstract_variables(
 def _draw(names: tuple[str, ...], shape: tuple[int, ...], seed: int):
   if names[-1] in ('bias', 'mean'):
     return np.zeros(shape, np.float32)
-  if names[-1] in ('scale', 'var'):
+  if names[-1] in ('scale', 'var', 'spatial_scale', 'bilateral_scale'):
     return np.ones(shape, np.float32)
+  if names[-1] == 'compatibility':
+    return 1 - np.eye(shape[0], dtype=np.float32)  # Potts
   if names[-1] != 'kernel':
     raise ValueError(
       f'No rule to initialise {"/".join(names)} of shape {shape}: add one for '

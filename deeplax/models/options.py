@@ -6,6 +6,7 @@ import difflib
 import jax
 import jax.numpy as jnp
 
+from deeplax.crf import inputs
 from deeplax.models import atrous, layers, norms
 from deeplax.ops.resize import Grid
 
@@ -18,6 +19,8 @@ _TUPLES = (
   'image_pooling_window',
   'unet_channels',
   'input_scales',
+  'crf_rnn_spatial',
+  'crf_rnn_bilateral',
 )
 
 
@@ -61,6 +64,9 @@ class Options:
     auxiliary: Whether a small head on stage 4 gives logits of its own.
     input_scales: Scales of the picture whose logits are joined by their
       maximum, the first 1; () for the picture as it is.
+    crf_rnn: Iterations of a CRF that is trained as the last layer; 0 for none.
+    crf_rnn_spatial, crf_rnn_bilateral: Of that, as `crf.dense_crf` has them;
+      the weights are where training starts.
     input_norm: `'imagenet'`, `'symmetric'`, `'mean'` or `'vgg'`, or numbers:
       see `norms.parse`.
     align_corners: Grid of every bilinear upsampling, see `ops.resize`.
@@ -105,6 +111,9 @@ class Options:
   logits_size: int = 1
   auxiliary: bool = False
   input_scales: tuple[float, ...] = ()
+  crf_rnn: int = 0
+  crf_rnn_spatial: tuple[float, ...] = (1.0, 3.0)
+  crf_rnn_bilateral: tuple[float, ...] = (67.0, 3.0, 4.0)
   input_norm: str = 'imagenet'
   align_corners: bool = False
   half_pixel_centers: bool = True
@@ -157,6 +166,11 @@ class Options:
       )
 
   def _check_shapes(self):
+    inputs.check_terms(self.crf_rnn_spatial, self.crf_rnn_bilateral)
+    if self.crf_rnn < 0:
+      raise ValueError(
+        f'`crf_rnn` (={self.crf_rnn}) must be a number of iterations, or 0.'
+      )
     if len(self.image_pooling_window) not in (0, 2):
       raise ValueError(
         f'`image_pooling_window` (={self.image_pooling_window}) must be a '
