@@ -55,7 +55,7 @@ def read(path: pathlib.Path) -> File:
     mine = ((r'aux_classifier\..*', _NO_AUXILIARY),)
   else:
     mine = ((r'(fc|classifier\.\d)\.(weight|bias)', CLASSIFIER),)
-  return dataclasses.replace(file, left_out=(*mine, *file.left_out))
+  return dataclasses.replace(file, left_out=(*file.left_out, *mine))
 
 
 def adapt(file: File, options: Options) -> File:
