@@ -124,7 +124,7 @@ def define_crf() -> Callable[[], dict[str, Any]]:
   """The flags of the CRF; what is returned gives keywords for a run's command.
 
   `--crf`, `--nocrf`; `--crf_iterations=10`; `--crf_spatial=SXY,WEIGHT`;
-  `--crf_bilateral=SXY,SRGB,WEIGHT`.
+  `--crf_bilateral=SXY,SRGB,WEIGHT`; `--crf_method=grid`.
   """
   use = flags.DEFINE_bool(
     'crf', None, "Whether to end in a CRF. Default: the config's crf.use."
@@ -139,11 +139,16 @@ def define_crf() -> Callable[[], dict[str, Any]]:
     count=3,
   )
 
+  method = flags.DEFINE_string(
+    'crf_method', None, 'lattice, or grid: faster and approximate.'
+  )
+
   def values():
     changes = dict(
       num_iterations=iterations.value,
       spatial=spatial.value,
       bilateral=bilateral.value,
+      method=method.value,
     )
     changes = {k: v for k, v in changes.items() if v not in (None, ())}
     # Parameters that nobody would use are surely a wish for it.

@@ -77,22 +77,14 @@ def evaluate_run(
   """
   workdir = pathlib.Path(workdir)
   config, info, variables, step = workdir_lib.load_run(workdir, step=step)
-  dataset = config.dataset
-  split = split or dataset.eval_split
+  split = split or config.dataset.eval_split
   strides = tuple(output_strides) or (config.model.output_stride,)
   try:
     scales = inference.check_scales(scales)
     nets, impossible = build_all(config, info, strides)
   except ValueError as error:
     raise RunError(str(error)) from error
-  folder = dataset.dir if data_dir is None else data_dir
-  check_classes(dataset.name, folder, info)
-  source = open_source(dataset.name, split, folder, info)
-  if max_pictures is not None:
-    if max_pictures < 1:
-      raise RunError(f'max_pictures (={max_pictures}) must be 1 or more.')
-    source = First(source, max_pictures)
-
+  source = open_split(config, info, split, data_dir, max_pictures)
   given = refinement.options(config, crf, **(crf_options or {}))
   weights = recipe.saved_class_weights(config, workdir)
   evaluations, costs = [], []
@@ -118,7 +110,7 @@ def evaluate_run(
       **views,
       void_class=config.loss.void_class,
       prefix=split,
-      on_error=dataset.on_error,
+      on_error=config.dataset.on_error,
       crf=given,
     )
     evaluation = evaluator(variables)
@@ -195,6 +187,30 @@ def build(
   """The run's network, with some keys of `config.model` changed."""
   options = {**config_lib.model_options(config), **changes}
   return models.build(config_lib.num_outputs(config, info), **options)
+
+
+def open_split(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  split: str,
+  data_dir: str | None,
+  max_pictures: int | None,
+) -> data.Source:
+  """The pictures of a run's split, or the first of them.
+
+  Raises:
+    RunError: Other classes than the run's, or no number of pictures.
+    DataError: Data missing or unusable.
+  """
+  name = config.dataset.name
+  folder = config.dataset.dir if data_dir is None else data_dir
+  check_classes(name, folder, info)
+  source = open_source(name, split, folder, info)
+  if max_pictures is None:
+    return source
+  if max_pictures < 1:
+    raise RunError(f'max_pictures (={max_pictures}) must be 1 or more.')
+  return First(source, max_pictures)
 
 
 def check_classes(name: str, folder: str, info: DatasetInfo) -> None:

@@ -17,6 +17,8 @@ def crf_words(options: dict[str, Any]) -> str:
     if options[key]:
       numbers = ','.join(f'{v:g}' for v in np.ravel(options[key]))
       flags.append(f'--crf_{key}={numbers}')
+  if options.get('method', 'lattice') != 'lattice':
+    flags.append(f'--crf_method={options["method"]}')
   return ' '.join(flags)
 
 

@@ -94,6 +94,7 @@ def predict_run(
   output = pathlib.Path(output)
   pictures = picture_paths.find(inputs, output)
   config, info, variables, step = workdir_lib.load_run(workdir, step=step)
+  given = refinement.options(config, crf, **(crf_options or {}))
   options = config_lib.model_options(config)
   if output_stride is not None:
     options['output_stride'] = output_stride
@@ -113,7 +114,7 @@ def predict_run(
     flip=flip,
     **config_lib.resampling(config),
     window=window,
-    crf=refinement.options(config, crf, **(crf_options or {})),
+    crf=given,
   )
   result = predict_pictures(predictor, pictures, output, info, formats)
   if {'overlay', 'color'} & set(formats) and result.written:

@@ -1,7 +1,6 @@
 """Evaluates a run's checkpoint on a whole split.
 
-python launch/evaluate.py --workdir=runs/r101 --output_stride=16,8
-python launch/evaluate.py --workdir=runs/r101 --flip --scales=.5,.75,1,1.25
+python launch/evaluate.py --workdir=runs/r101 --output_stride=16,8 --flip
 python launch/evaluate.py --workdir=runs/v1_vgg16 --crf
 """
 
@@ -36,12 +35,10 @@ flags.mark_flag_as_required('workdir')
 
 def main(argv):
   del argv
-  if SEARCH.value:
-    from deeplax.crf_search import crf_search as command
-  else:
-    from deeplax.evaluate_run import evaluate_run as command
-  command(
-    WORKDIR.value,
+  from deeplax.crf_search import crf_search
+  from deeplax.evaluate_run import evaluate_run
+
+  options = dict(
     split=SPLIT.value,
     step=STEP.value,
     output_strides=STRIDES.value,
@@ -49,11 +46,14 @@ def main(argv):
     flip=FLIP.value,
     window=WINDOW.value or None,
     data_dir=DATA_DIR.value,
-    batch_size=BATCH.value,
     max_pictures=MAX.value,
     workers=WORKERS.value,
     **CRF(),
   )
+  if SEARCH.value:
+    crf_search(WORKDIR.value, **options)
+  else:
+    evaluate_run(WORKDIR.value, batch_size=BATCH.value, **options)
 
 
 if __name__ == '__main__':

@@ -2,8 +2,10 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import common, v1_vgg16, v2_r101
 from deeplax import (
@@ -13,11 +15,12 @@ from deeplax import (
   evaluate,
   evaluate_run,
   evaluation_table,
+  inference,
   losses,
   refinement,
   sharding,
 )
-from deeplax.errors import ConfigError, UserError
+from deeplax.errors import ConfigError, RunError, UserError
 from deeplax.predictor import Predictor
 from tests.test_evaluate import INFO, Net, Source, variables
 from tests.test_run_commands import launch, run  # noqa: F401
@@ -102,10 +105,6 @@ def test_evaluation_scores_before_and_after():
   confusion = np.zeros((3, 3), int)
   for i in range(len(source)):
     image, label = source[i]['image'], source[i]['label']
-    import jax
-
-    from deeplax import inference
-
     probs = inference.predict_probs(
       lambda x: net.apply(variables(net), x, train=False)[0], image[None]
     )
@@ -138,7 +137,7 @@ def test_prediction_goes_through_the_crf():
   )
 
 
-def test_commands(run, tmp_path, capsys):  # noqa: F811
+def test_evaluate_prints_and_stores_both(run, capsys):  # noqa: F811
   evaluate_run.evaluate_run(
     run, max_pictures=2, crf=True, crf_options={'num_iterations': 1}
   )
@@ -148,23 +147,41 @@ def test_commands(run, tmp_path, capsys):  # noqa: F811
   stored = json.loads(path.read_text())
   assert stored['crf']['num_iterations'] == 1
   assert stored['refined']['confusion'] != stored['confusion']
-  path.unlink()
 
+
+def test_search_prints_flags_that_predict_takes(
+  run,  # noqa: F811
+  tmp_path,
+  capsys,
+):
   results = crf_search.crf_search(
-    run, max_pictures=1, crf_options={'num_iterations': 1}
+    run, max_pictures=1, crf_options={'num_iterations': 1, 'method': 'grid'}
   )
   text = capsys.readouterr().out
-  assert results[0][0] == max(miou for miou, _ in results)
+  mious = [miou for miou, _ in results]
+  assert mious == sorted(mious, reverse=True)
   assert len({t['bilateral'] for _, t in results}) == len(results) > 20
   flags = text.rpartition('Best: ')[2].split()
-  picture = run / 'picture.png'
-  from PIL import Image
-
+  picture = tmp_path / 'picture.png'
   Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(picture)
   done = launch(
     'predict.py', '--workdir', run, '--output', tmp_path, *flags, picture
   )
   assert done.returncode == 0, done.stderr
-  assert '1 files' in done.stdout or 'files written' in done.stdout
-  done = launch('predict.py', '--workdir', run, '--crf_spatial=0,3', picture)
+  assert (tmp_path / 'picture_overlay.png').is_file()
+
+
+def test_what_a_search_does_not_go_with(run):  # noqa: F811
+  with pytest.raises(RunError, match='one output stride'):
+    crf_search.crf_search(run, output_strides=(8, 16))
+  with pytest.raises(RunError, match='nocrf'):
+    crf_search.crf_search(run, crf=False)
+
+
+def test_bad_flags(run, tmp_path):  # noqa: F811
+  picture = tmp_path / 'picture.png'
+  Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(picture)
+  flags = ('--crf_spatial=0,3', f'--output={tmp_path / "out"}')
+  done = launch('predict.py', '--workdir', run, *flags, picture)
   assert done.returncode == 1 and 'spatial' in done.stderr
+  assert not (tmp_path / 'out').exists()
