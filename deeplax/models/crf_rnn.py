@@ -53,6 +53,10 @@ class CrfRnn(nn.Module):
         weight('bilateral_scale', self.bilateral[2]),
       ),
       compatibility=compatibility,
+      # As many as could be, 6 for each pixel and for one more, see
+      # `kernel.with_origin`: a run does not end for one picture, and no
+      # callback has to look whether they suffice.
+      capacity=6 * (image.shape[1] * image.shape[2] + 1),
     )
     # A probability that underflowed has a finite logarithm, and loss.
     return jnp.log(jnp.maximum(q, jnp.finfo(q.dtype).tiny))

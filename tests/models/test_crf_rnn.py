@@ -44,6 +44,14 @@ def test_it_is_the_crf_on_the_network_s_scores(case):
   assert np.abs(expected - probs).max() > 0.05
 
 
+def test_no_picture_is_too_rough(case):
+  # Nothing asks the host, at any size, whether lattice points suffice.
+  model, variables, _ = case
+  image = jax.ShapeDtypeStruct((1, 321, 321, 3), np.uint8)
+  program = jax.make_jaxpr(lambda x: model.apply(variables, x, train=False))
+  assert 'callback' not in str(program(image))
+
+
 def test_all_of_it_is_trained(case):
   model, variables, image = case
 
