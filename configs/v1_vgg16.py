@@ -19,8 +19,8 @@ starts from those in runs/vgg16_imagenet, with their normalisation: the first
 command makes it of the file that torchvision's `VGG16_Weights.IMAGENET1K_V1`
 is. fc6 and fc7 start afresh, where the authors cut them out of VGG's.
 
-The paper's mIoU on VOC val: 62.25, with the CRF 67.64. Score of this config:
-not yet run.
+launch/evaluate.py scores before and after the paper's CRF. The paper's mIoU on
+VOC val: 62.25, with it 67.64. Score of this config: not yet run.
 """
 
 from configs import common

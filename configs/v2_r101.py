@@ -26,7 +26,8 @@ that `keras.applications.ResNet101` fetches, with or without its classifier.
 trained with the network, at a tenth of its rate. Not yet run.
 
 The authors also train on COCO first. Their mIoU on Cityscapes val: 71.0, with
-the CRF 71.4; on VOC val 76.35 and 77.69. Score of this config: not yet run.
+the CRF 71.4; on VOC val 76.35 and 77.69. launch/evaluate.py scores before and
+after it. Score of this config: not yet run.
 """
 
 from configs import common
