@@ -131,7 +131,7 @@ class DeepLab(nn.Module):
       x = endpoints['decoder'] = self.decoder(x, endpoints, train=train)
       if self.auxiliary:
         endpoints['auxiliary'] = auxiliary(endpoints['stage4'], train=train)
-      return (x if self.head_gives_logits else last(x)), endpoints
+      return (x if self.head_gives_logits else last(x, train=train)), endpoints
 
     return score
 
@@ -157,7 +157,7 @@ class AuxiliaryHead(nn.Module):
       x, train=train
     )
     x = nn.Dropout(0.1, deterministic=not train)(x)
-    return _logits(self.num_classes, self.style)(x)
+    return _logits(self.num_classes, self.style)(x, train=train)
 
 
 def _logits(num_classes: int, style: Style, size: int = 1) -> Conv:

@@ -52,8 +52,11 @@ class Conv(nn.Module):
   out_dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`."""
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`.
+
+    Whether it is trained says what the lowering should be fast at.
+    """
     kernel = self.param(
       'kernel',
       nn.initializers.variance_scaling(2.0, 'fan_out', 'normal'),
@@ -68,6 +71,7 @@ class Conv(nn.Module):
       groups=self.groups,
       padding=self.padding,
       out_dtype=self.out_dtype,
+      train=train,
     )
     if self.use_bias:
       bias = self.param(
@@ -160,7 +164,7 @@ class ConvBn(nn.Module):
       use_bias=self.use_bias,
       padding=self.padding,
       name='conv',
-    )(x)
+    )(x, train=train)
     x = BatchNorm(self.style, name='bn')(x, train=train)
     return self.style.relu(x) if self.relu else x
 
@@ -203,7 +207,7 @@ class SeparableConvBn(nn.Module):
     if self.inner_bn:
       x = ConvBn(**depthwise, relu=self.relu)(x, train=train)
     else:
-      x = Conv(**depthwise)(x)
+      x = Conv(**depthwise)(x, train=train)
     return ConvBn(self.features, self.style, relu=self.relu, name='pointwise')(
       x, train=train
     )
@@ -266,7 +270,7 @@ class DoubleConv(nn.Module):
         rate=self.rate,
         use_bias=not self.batch_norm,
         name=f'conv{n}',
-      )(x)
+      )(x, train=train)
       if self.batch_norm:
         x = BatchNorm(self.style, name=f'bn{n}')(x, train=train)
       x = self.style.relu(x)

@@ -1,13 +1,14 @@
 """Two-dimensional convolution, strided, atrous or grouped."""
 
-import functools
-import itertools
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from deeplax.ops import rows
+from deeplax.ops import lowerings, rows
+from deeplax.ops.lowerings import choice
+from deeplax.ops.lowerings.window import Window
 
 
 def conv(
@@ -19,6 +20,8 @@ def conv(
   groups: int = 1,
   padding: str = 'symmetric',
   out_dtype: jax.typing.DTypeLike | None = None,
+  train: bool = False,
+  lowering: str = 'auto',
 ) -> jax.Array:
   """Convolves with explicit symmetric zero padding of `rate * (k - 1) // 2`.
 
@@ -40,12 +43,18 @@ def conv(
     groups: Number of channel groups; C for a depthwise convolution.
     padding: `'symmetric'` or `'same'`.
     out_dtype: Of the result; by default that of `x`.
+    train: Whether gradients will be asked for, which makes other lowerings
+      the fastest; the result does not depend on it.
+    lowering: How it is computed: a module of `ops/lowerings`, which gives the
+      same answer as every other, or `'auto'` for the fastest as far as is
+      known: see `lowerings/choice.py`.
 
   Returns:
     `[B, ceil(H / stride), ceil(W / stride), O]`.
 
   Raises:
-    ValueError: For an even kernel, or channels that do not fit.
+    ValueError: For an even kernel, channels that do not fit, or a lowering
+      that there is not, or not for such a convolution.
   """
   height, width, channels, _ = kernel.shape
   if height % 2 == 0 or width % 2 == 0:
@@ -65,27 +74,25 @@ def conv(
   else:
     kernel = _reachable_taps(kernel, x.shape[1:3], rate)
     pads = tuple((rate * (k // 2),) * 2 for k in kernel.shape[:2])
-  reach = rate * (kernel.shape[0] // 2)
-  depthwise = channels == 1 and groups == kernel.shape[-1]
-  if kernel.shape[:2] == (1, 1) and groups == 1:
-    op = functools.partial(_point, stride=stride, out_dtype=out_dtype)
-  elif depthwise and (rate > 1 or jax.default_backend() == 'cpu'):
-    op = functools.partial(
-      _depthwise,
-      stride=stride,
-      rate=rate,
-      columns=pads[1],
-      out_dtype=out_dtype,
-    )
-  else:
-    op = functools.partial(
-      _dense,
-      stride=stride,
-      rate=rate,
-      groups=groups,
-      columns=pads[1],
-      out_dtype=out_dtype,
-    )
+  window = Window(
+    size=kernel.shape[:2],
+    stride=stride,
+    rate=rate,
+    groups=groups,
+    inputs=x.shape[-1],
+    outputs=kernel.shape[-1],
+    rows=pads[0],
+    columns=pads[1],
+    out_dtype=out_dtype,
+  )
+  if lowering == 'auto':
+    lowering = choice.choose(window, *x.shape[1:3], train=train)
+  lower = lowerings.find(lowering, window).lower
+
+  def op(x, kernel, pad):
+    return lower(x, kernel, dataclasses.replace(window, rows=pad))
+
+  reach = rate * (window.size[0] // 2)
   return rows.sliding(op, x, kernel, reach=reach, stride=stride, pad=pads[0])
 
 
@@ -101,50 +108,6 @@ def same_padding(
   reach = (-(-size // stride) - 1) * stride + (window - 1) * rate + 1
   total = max(reach - size, 0)
   return total // 2, total - total // 2
-
-
-def _point(x, kernel, pad, *, stride, out_dtype):
-  """A matrix product: on a CPU three times as fast as XLA's convolution."""
-  del pad  # a point reaches nowhere
-  if stride > 1:
-    x = x[:, ::stride, ::stride]
-  return lax.dot_general(
-    x,
-    kernel[0, 0],
-    (((3,), (0,)), ((), ())),
-    preferred_element_type=out_dtype,
-  )
-
-
-def _dense(x, kernel, pad, *, stride, rate, groups, columns, out_dtype):
-  return lax.conv_general_dilated(
-    x,
-    kernel,
-    window_strides=(stride, stride),
-    padding=(pad, columns),
-    rhs_dilation=(rate, rate),
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    feature_group_count=groups,
-    preferred_element_type=out_dtype,
-  )
-
-
-def _depthwise(x, kernel, pad, *, stride, rate, columns, out_dtype):
-  """Adds up shifted pictures, each times its tap, in at least float32.
-
-  XLA's grouped convolution takes 25 times as long on a CPU, and 12 times at
-  rates above 1 on a GPU; at rate 1 it is the faster one there.
-  """
-  side = kernel.shape[:2]
-  wide = jnp.promote_types(x.dtype, jnp.float32)
-  x = jnp.pad(x, ((0, 0), pad, columns, (0, 0)))
-  height, width = (n - rate * (k - 1) for n, k in zip(x.shape[1:3], side))
-  total = 0
-  for i, j in itertools.product(*map(range, side)):
-    top, left = rate * i, rate * j
-    shifted = x[:, top : top + height : stride, left : left + width : stride]
-    total = total + shifted.astype(wide) * kernel[i, j, 0].astype(wide)
-  return total.astype(out_dtype or x.dtype)
 
 
 def _reachable_taps(

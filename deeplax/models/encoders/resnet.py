@@ -131,7 +131,7 @@ class BasicUnit(nn.Module):
     for n in (1, 2):
       y = Conv(
         self.features, self.style, size=3, **self.plan.conv(n), name=f'conv{n}'
-      )(y)
+      )(y, train=train)
       y = BatchNorm(self.style, name=f'bn{n}')(y, train=train)
       y = nn.relu(y) if n == 1 else y
     return nn.relu(_shortcut(self, x, self.features, train) + y), y
@@ -157,7 +157,7 @@ class BottleneckUnit(nn.Module):
         size=size,
         **self.plan.conv(n),
         name=f'conv{n}',
-      )(y)
+      )(y, train=train)
       y = BatchNorm(self.style, name=f'bn{n}')(y, train=train)
       y = nn.relu(y) if n < 3 else y
     return nn.relu(_shortcut(self, x, 4 * self.features, train) + y), y
@@ -189,7 +189,7 @@ class Root(nn.Module):
         size=7 if len(self.features) == 1 else 3,
         stride=2 if i == 0 else 1,
         name=f'conv{i + 1}',
-      )(x)
+      )(x, train=train)
       x = nn.relu(BatchNorm(self.style, name=f'bn{i + 1}')(x, train=train))
     return x
 

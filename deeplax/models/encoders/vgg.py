@@ -84,7 +84,7 @@ class Block(nn.Module):
         rate=self.rate,
         use_bias=True,
         name=f'conv{n}',
-      )(x)
+      )(x, train=train)
       if self.batch_norm:
         x = BatchNorm(self.style, name=f'bn{n}')(x, train=train)
       x = nn.relu(x)

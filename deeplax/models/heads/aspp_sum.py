@@ -46,7 +46,6 @@ class AsppSumHead(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """`[B, H, W, C]` to `[B, H, W, num_classes]`, in the parameters' dtype."""
-    del train
     return sum(
       Conv(
         self.num_classes,
@@ -56,6 +55,6 @@ class AsppSumHead(nn.Module):
         use_bias=True,
         out_dtype=self.style.param_dtype,
         name=f'logits{i}',
-      )(x)
+      )(x, train=train)
       for i, rate in enumerate(self.rates, 1)
     )

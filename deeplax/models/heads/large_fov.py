@@ -55,6 +55,6 @@ class LargeFovHead(nn.Module):
         rate=rate,
         use_bias=True,
         name=name,
-      )(x)
+      )(x, train=train)
       x = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(x))
     return x
