@@ -1,6 +1,7 @@
 """Layers with parameters that every network is made of."""
 
 import dataclasses
+import math
 
 import flax.linen as nn
 import jax
@@ -103,9 +104,14 @@ class BatchNorm(nn.Module):
   Running statistics are then used, and kept, also when training.
 
   With `freeze_bn` they always are; scale and bias are trained even so.
+
+  Attributes:
+    style: Of the network.
+    relu: Whether the style's ReLU follows, in the same pass over memory.
   """
 
   style: Style
+  relu: bool = False
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -122,7 +128,10 @@ class BatchNorm(nn.Module):
     )
     values_per_channel = x.size // channels
     if train and not self.style.freeze_bn and values_per_channel > 1:
-      y, mean, var = norm_ops.batch_norm(x, scale, bias, epsilon)
+      ceiling = (6.0 if self.style.bounded else math.inf) if self.relu else None
+      y, mean, var = norm_ops.batch_norm(
+        x, scale, bias, epsilon, ceiling=ceiling
+      )
       if self.style.bn_unbiased:
         var = var * (values_per_channel / (values_per_channel - 1))
       if not self.is_initializing():
@@ -132,6 +141,7 @@ class BatchNorm(nn.Module):
     else:
       factor = scale * jax.lax.rsqrt(running_var.value + epsilon)
       y = (x.astype(dtype) - running_mean.value) * factor + bias
+      y = self.style.relu(y) if self.relu else y
     return y.astype(self.style.dtype)
 
 
@@ -165,8 +175,7 @@ class ConvBn(nn.Module):
       padding=self.padding,
       name='conv',
     )(x, train=train)
-    x = BatchNorm(self.style, name='bn')(x, train=train)
-    return self.style.relu(x) if self.relu else x
+    return BatchNorm(self.style, self.relu, name='bn')(x, train=train)
 
 
 class SeparableConvBn(nn.Module):
@@ -272,6 +281,7 @@ class DoubleConv(nn.Module):
         name=f'conv{n}',
       )(x, train=train)
       if self.batch_norm:
-        x = BatchNorm(self.style, name=f'bn{n}')(x, train=train)
-      x = self.style.relu(x)
+        x = BatchNorm(self.style, relu=True, name=f'bn{n}')(x, train=train)
+      else:
+        x = self.style.relu(x)
     return x

@@ -1,65 +1,125 @@
 """Normalisation by the statistics of the batch, with its short gradient."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from deeplax.ops.apart import apart
+
 _AXES = (0, 1, 2)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def batch_norm(
-  x: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+  x: jax.Array,
+  scale: jax.Array,
+  bias: jax.Array,
+  epsilon: float,
+  *,
+  ceiling: float | None = None,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Normalises over batch and picture (Ioffe & Szegedy 2015).
+  """Normalises over batch and picture (Ioffe & Szegedy 2015), maybe with ReLU.
 
-      y = (x - mean) / sqrt(var + epsilon) * scale + bias
+      z = (x - mean) / sqrt(var + epsilon)
+      y = min(max(z * scale + bias, 0), ceiling)
 
   Statistics are taken in the dtype of `scale`, in two passes:
   `E[x^2] - E[x]^2` loses all digits where the mean is large. With g the
-  gradient at y, n values per channel and z = (x - mean) / sqrt(var + epsilon),
-  the gradient at x is
+  gradient at y, 0 where ReLU cut off, and n values per channel, the gradient
+  at x is
 
       scale / sqrt(var + epsilon) * (g - sum(g) / n - z * sum(g * z) / n)
 
   Written out, it is twice as fast on a CPU as what differentiation makes of
-  the two passes, and keeps no more than x. None flows through the statistics
-  that are returned.
+  the two passes, and keeps no more than x and y. None flows through the
+  statistics that are returned.
 
   Args:
     x: `[B, H, W, C]`.
     scale: `[C]`.
     bias: `[C]`.
     epsilon: Added to the variance.
+    ceiling: None for no ReLU, `math.inf` for one, 6 for ReLU6.
 
   Returns:
     y in the dtype of `x`; mean and biased variance, `[C]`, in that of
     `scale`.
   """
-  return _forward(x, scale, bias, epsilon)[0]
+  return _batch_norm(x, scale, bias, epsilon, ceiling)
 
 
-def _forward(x, scale, bias, epsilon):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _batch_norm(x, scale, bias, epsilon, ceiling):
+  return _forward(x, scale, bias, epsilon, ceiling)[0]
+
+
+def _forward(x, scale, bias, epsilon, ceiling):
+  mean, var = _statistics(x, scale)
+  inverse = lax.rsqrt(var + epsilon)
+  y = _normalised(ceiling)(x, mean, inverse * scale, bias)
+  kept = x, None if ceiling is None else y, mean, inverse, scale
+  return (y, mean, var), kept
+
+
+@apart
+def _statistics(x, scale):
   wide = x.astype(scale.dtype)
   mean = jnp.mean(wide, axis=_AXES)
-  var = jnp.mean(jnp.square(wide - mean), axis=_AXES)
-  inverse = lax.rsqrt(var + epsilon)
-  y = (wide - mean) * (inverse * scale) + bias
-  return (y.astype(x.dtype), mean, var), (x, mean, inverse, scale)
+  return mean, jnp.mean(jnp.square(wide - mean), axis=_AXES)
 
 
-def _backward(epsilon, kept, gradients):
+@functools.cache
+def _normalised(ceiling):
+  @apart
+  def normalise(x, mean, factor, bias):
+    y = (x.astype(factor.dtype) - mean) * factor + bias
+    if ceiling is not None:
+      y = jnp.maximum(y, 0)
+      y = y if ceiling == math.inf else jnp.minimum(y, ceiling)
+    return y.astype(x.dtype)
+
+  return normalise
+
+
+def _backward(epsilon, ceiling, kept, gradients):
   del epsilon
-  x, mean, inverse, scale = kept
-  g = gradients[0].astype(scale.dtype)
+  x, y, mean, inverse, scale = kept
+  g_bias, g_scale = _sums(ceiling)(x, y, gradients[0], mean, inverse)
   n = x.size // x.shape[-1]
-  z = (x.astype(scale.dtype) - mean) * inverse
-  g_bias = jnp.sum(g, axis=_AXES)
-  g_scale = jnp.sum(g * z, axis=_AXES)
-  g_x = (g - g_bias / n - z * (g_scale / n)) * (inverse * scale)
-  return g_x.astype(x.dtype), g_scale, g_bias
+  g_x = _gradient(ceiling)(
+    x, y, gradients[0], mean, inverse, scale, g_bias / n, g_scale / n
+  )
+  return g_x, g_scale, g_bias
 
 
-batch_norm.defvjp(_forward, _backward)
+@functools.cache
+def _sums(ceiling):
+  @apart
+  def sums(x, y, g, mean, inverse):
+    g = _through_relu(y, g, ceiling).astype(mean.dtype)
+    z = (x.astype(mean.dtype) - mean) * inverse
+    return jnp.sum(g, axis=_AXES), jnp.sum(g * z, axis=_AXES)
+
+  return sums
+
+
+@functools.cache
+def _gradient(ceiling):
+  @apart
+  def gradient(x, y, g, mean, inverse, scale, g_mean, gz_mean):
+    g = _through_relu(y, g, ceiling).astype(mean.dtype)
+    z = (x.astype(mean.dtype) - mean) * inverse
+    return ((g - g_mean - z * gz_mean) * (inverse * scale)).astype(x.dtype)
+
+  return gradient
+
+
+def _through_relu(y, g, ceiling):
+  if ceiling is None:
+    return g
+  return jnp.where((y > 0) & (y < ceiling), g, 0)
+
+
+_batch_norm.defvjp(_forward, _backward)

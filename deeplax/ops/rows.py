@@ -73,7 +73,11 @@ def sliding(
     y = op(lax.with_sharding_constraint(x, whole), *weights, everywhere)
     return lax.with_sharding_constraint(y, whole)
 
+  axes = (batch, ROWS) if batch else (ROWS,)
+
   def on_one_device(x, *weights):
+    # The same everywhere, but not so their gradients until they are summed.
+    weights = [lax.pcast(w, axes, to='varying') for w in weights]
     x = _with_neighbours(x, devices, reach, max(reach - stride + 1, 0), fill)
     return op(x, *weights, (0, 0))
 

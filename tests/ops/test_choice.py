@@ -47,7 +47,7 @@ def write(path, *rows):
   [
     ('cpu', dict(size=(1, 1)), 'point'),
     ('gpu', dict(size=(1, 1)), 'point'),
-    ('cpu', dict(groups=8, inputs=8), 'depthwise_shifted'),
+    ('cpu', dict(groups=8, inputs=8), 'depthwise_cpu'),
     ('gpu', dict(groups=8, inputs=8), 'xla'),
     ('gpu', dict(groups=8, inputs=8, rate=2), 'depthwise_shifted'),
     ('tpu', dict(groups=8, inputs=8, rate=2), 'depthwise_shifted'),

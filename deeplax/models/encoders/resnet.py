@@ -132,8 +132,7 @@ class BasicUnit(nn.Module):
       y = Conv(
         self.features, self.style, size=3, **self.plan.conv(n), name=f'conv{n}'
       )(y, train=train)
-      y = BatchNorm(self.style, name=f'bn{n}')(y, train=train)
-      y = nn.relu(y) if n == 1 else y
+      y = BatchNorm(self.style, relu=n < 2, name=f'bn{n}')(y, train=train)
     return nn.relu(_shortcut(self, x, self.features, train) + y), y
 
 
@@ -158,8 +157,7 @@ class BottleneckUnit(nn.Module):
         **self.plan.conv(n),
         name=f'conv{n}',
       )(y, train=train)
-      y = BatchNorm(self.style, name=f'bn{n}')(y, train=train)
-      y = nn.relu(y) if n < 3 else y
+      y = BatchNorm(self.style, relu=n < 3, name=f'bn{n}')(y, train=train)
     return nn.relu(_shortcut(self, x, 4 * self.features, train) + y), y
 
 
@@ -190,7 +188,7 @@ class Root(nn.Module):
         stride=2 if i == 0 else 1,
         name=f'conv{i + 1}',
       )(x, train=train)
-      x = nn.relu(BatchNorm(self.style, name=f'bn{i + 1}')(x, train=train))
+      x = BatchNorm(self.style, relu=True, name=f'bn{i + 1}')(x, train=train)
     return x
 
 

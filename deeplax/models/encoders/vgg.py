@@ -86,8 +86,9 @@ class Block(nn.Module):
         name=f'conv{n}',
       )(x, train=train)
       if self.batch_norm:
-        x = BatchNorm(self.style, name=f'bn{n}')(x, train=train)
-      x = nn.relu(x)
+        x = BatchNorm(self.style, relu=True, name=f'bn{n}')(x, train=train)
+      else:
+        x = nn.relu(x)
     return x
 
 

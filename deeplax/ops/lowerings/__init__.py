@@ -9,6 +9,7 @@ picks one.
 import types
 
 from deeplax.ops.lowerings import (
+  depthwise_cpu,
   depthwise_shifted,
   depthwise_space_to_batch,
   im2col,
@@ -22,6 +23,7 @@ from deeplax.ops.lowerings.window import Window
 TABLE = {
   module.__name__.rpartition('.')[2]: module
   for module in (
+    depthwise_cpu,
     depthwise_shifted,
     depthwise_space_to_batch,
     im2col,

@@ -15,8 +15,8 @@ the table with the fastest of all lowerings that apply.
 Where the table has no row for a convolution, this rule decides:
 
 1. a 1x1 kernel is a matrix product: `point`;
-2. depthwise kernels are `depthwise_shifted` on a CPU, and on all backends at
-   rates above 1;
+2. depthwise kernels are `depthwise_cpu` on a CPU, and `depthwise_shifted`
+   elsewhere at rates above 1;
 3. on a GPU, other atrous kernels of stride 1 and rates 2 to 8 are
    `space_to_batch`;
 4. anything else is `xla`.
@@ -119,7 +119,9 @@ def current_backends() -> tuple[str, str]:
 def _rule(window: Window, platform: str) -> str:
   if window.kind == 'point':
     return 'point'
-  if window.kind == 'depthwise' and (window.rate > 1 or platform == 'cpu'):
+  if window.kind == 'depthwise' and platform == 'cpu':
+    return 'depthwise_cpu'
+  if window.kind == 'depthwise' and window.rate > 1:
     return 'depthwise_shifted'
   if platform == 'gpu' and space_to_batch.applies(window):
     return 'space_to_batch'
