@@ -54,7 +54,7 @@ def write(path, *rows):
     ('gpu', dict(rate=2), 'space_to_batch'),
     ('gpu', dict(rate=12), 'xla'),
     ('gpu', dict(rate=2, stride=2), 'xla'),
-    ('cpu', dict(rate=2), 'xla'),
+    ('cpu', dict(rate=2), 'dense_cpu'),
     ('tpu', dict(rate=2), 'xla'),
     ('gpu', dict(), 'xla'),
   ],

@@ -22,6 +22,7 @@ CHANNELS = {
 }
 # What a lowering is for; with kernels of which it is tried at all.
 KINDS = {
+  'dense_cpu': ['dense'],
   'depthwise_cpu': ['depthwise'],
   'depthwise_shifted': ['depthwise'],
   'depthwise_space_to_batch': ['depthwise'],

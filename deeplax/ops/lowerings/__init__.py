@@ -9,6 +9,7 @@ picks one.
 import types
 
 from deeplax.ops.lowerings import (
+  dense_cpu,
   depthwise_cpu,
   depthwise_shifted,
   depthwise_space_to_batch,
@@ -23,6 +24,7 @@ from deeplax.ops.lowerings.window import Window
 TABLE = {
   module.__name__.rpartition('.')[2]: module
   for module in (
+    dense_cpu,
     depthwise_cpu,
     depthwise_shifted,
     depthwise_space_to_batch,

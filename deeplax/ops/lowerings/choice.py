@@ -17,9 +17,10 @@ Where the table has no row for a convolution, this rule decides:
 1. a 1x1 kernel is a matrix product: `point`;
 2. depthwise kernels are `depthwise_cpu` on a CPU, and `depthwise_shifted`
    elsewhere at rates above 1;
-3. on a GPU, other atrous kernels of stride 1 and rates 2 to 8 are
+3. larger dense kernels are `dense_cpu` on a CPU;
+4. on a GPU, other atrous kernels of stride 1 and rates 2 to 8 are
    `space_to_batch`;
-4. anything else is `xla`.
+5. anything else is `xla`.
 
 It follows the figures of the first prototypes, on a CPU and an H100.
 """
@@ -123,6 +124,8 @@ def _rule(window: Window, platform: str) -> str:
     return 'depthwise_cpu'
   if window.kind == 'depthwise' and window.rate > 1:
     return 'depthwise_shifted'
+  if window.kind == 'dense' and platform == 'cpu':
+    return 'dense_cpu'
   if platform == 'gpu' and space_to_batch.applies(window):
     return 'space_to_batch'
   return 'xla'
