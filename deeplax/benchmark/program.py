@@ -116,9 +116,17 @@ def measure(
   }
   if theirs:
     found = theirs.describe(seconds, pictures, parameters, flops)
-    ratio = found['milliseconds'] / ours['milliseconds']
-    result |= {'times_as_fast_as_peer': round(ratio, 3), 'peer': found}
+    median = found['milliseconds'] / ours['milliseconds']
+    fastest = found['fastest'] / ours['fastest']
+    result |= {
+      'times_as_fast_as_peer': round(median, 3),
+      'times_as_fast_by_the_fastest': round(fastest, 3),
+      'peer': found,
+    }
   result |= {**subject.describe(), 'devices': program.devices}
+  warning = timing.warning(seconds['limit'])
+  if warning:
+    result['warning'] = warning
   if profiled:
     result['profile'] = profile.top_kernels(program.step, program.compiled)
   return result

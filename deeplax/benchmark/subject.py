@@ -91,6 +91,11 @@ def prepare(
   config = ml_collections.ConfigDict(config)
   if batch_size is not None:
     config.batch_size = batch_size
+  if size is not None:
+    if min(size) < 1:
+      raise ConfigError(f'size (={size}) must be at least 1x1.')
+    # So that what is checked is what is measured.
+    config.input.train = f'random_crop({size[0]}, {size[1]})'
   # Any length will do, if the warm-up fits.
   config.total_steps = config.schedule.warmup_steps + 1_000
   if peer:
@@ -99,9 +104,7 @@ def prepare(
   config_lib.validate(config)
   if peer:
     peers.choose(peer, config.model)
-  size = size or ops.crop_size(ops.parse(config.input.train))
-  if min(size) < 1:
-    raise ConfigError(f'size (={size}) must be at least 1x1.')
+  size = ops.crop_size(ops.parse(config.input.train))
   info = data.info(config.dataset.name, config.dataset.dir)
   model = models.build(
     config_lib.num_outputs(config, info), **config_lib.model_options(config)

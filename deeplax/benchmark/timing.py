@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+# A quiet machine's median over its fastest is well below.
+_BUSY = 1.25
+
 
 def interleaved(
   runs: Mapping[str, Callable[[], Any]], repeats: int
@@ -34,3 +37,14 @@ def summary(seconds: list[float], pictures: int) -> dict[str, Any]:
     'slowest': round(1e3 * max(seconds), 3),
     'repeats': [round(1e3 * s, 3) for s in seconds],
   }
+
+
+def warning(seconds: list[float]) -> str | None:
+  """Says so if a thing that always takes as long did not: a busy machine."""
+  slower = statistics.median(seconds) / min(seconds)
+  if slower < _BUSY:
+    return None
+  return (
+    f'the median matrix product took {slower:.1f} times as long as the fastest: '
+    'other work goes on here, and medians say little; measure again without it'
+  )

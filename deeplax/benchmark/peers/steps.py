@@ -181,6 +181,7 @@ class Peer:
       'best': best,
       'images_per_second': ways[best]['images_per_second'],
       'milliseconds': ways[best]['milliseconds'],
+      'fastest': min(ways[name]['fastest'] for name in self.steps),
       **ways,
       'parameters': self.parameters,
       'forward_gflops_per_image': self.flops / 1e9,
