@@ -16,9 +16,8 @@ Not for scores; to see one of them learn:
   python launch/train.py --config=configs/benchmark.py:v3plus_r18
 
 Parameters and operations of both sides are equal to the digit
-(tests/benchmark/test_peers.py). Sizes and batches are those of the table of
-issue 5; the small network is for CPUs, the others, in bfloat16, for
-accelerators.
+(tests/benchmark/test_peers.py). The small network, pictures of 256x256, is for
+CPUs; the others, in bfloat16 and at 768x768, are for accelerators.
 """
 
 from configs import common

@@ -45,6 +45,6 @@ def warning(seconds: list[float]) -> str | None:
   if slower < _BUSY:
     return None
   return (
-    f'the median matrix product took {slower:.1f} times as long as the fastest: '
-    'other work goes on here, and medians say little; measure again without it'
+    f'the median matrix product took {slower:.1f} times as long as the '
+    'fastest: other work goes on here, and medians say little'
   )
