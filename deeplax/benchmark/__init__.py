@@ -6,7 +6,8 @@ imported before it is asked for: the device is measured without the input's
 libraries, and the input without the device's.
 """
 
-# `--what` -> the function that measures it.
+# `--what` -> the function that measures it. Its keywords are the flags that it
+# takes; one that launch/benchmark.py does not have yet is a line there.
 PARTS = {
   'train': 'deeplax.benchmark.train:benchmark_train',
   'eval': 'deeplax.benchmark.evaluation:benchmark_eval',

@@ -77,14 +77,14 @@ def measure(
   jax.block_until_ready(product())
   steps = 1 if jax.default_backend() == 'cpu' else _STEPS_A_ROUND
   runs = {
-    'ours': _round(program.step, steps),
-    'limit': _round(product, steps),
+    'ours': _turn(program.step, steps),
+    'limit': _turn(product, steps),
   }
   theirs = None
   if peer:
     theirs = peers.build(peer, subject, training=program.training)
     runs |= {
-      name: theirs.round(step, steps) for name, step in theirs.steps.items()
+      name: theirs.turn(step, steps) for name, step in theirs.steps.items()
     }
   seconds = {
     name: [s / steps for s in found]
@@ -132,7 +132,7 @@ def measure(
   return result
 
 
-def _round(step: Callable[[], Any], steps: int) -> Callable[[], Any]:
+def _turn(step: Callable[[], Any], steps: int) -> Callable[[], Any]:
   """A call that does several steps and returns when they are done."""
 
   def run():

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from deeplax import config as config_lib
-from deeplax import data, models
+from deeplax import data, models, sharding
 from deeplax.benchmark import peers
 from deeplax.benchmark.machine import load, machine
 from deeplax.data import DatasetInfo, ops
@@ -104,6 +104,12 @@ def prepare(
   config_lib.validate(config)
   if peer:
     peers.choose(peer, config.model)
+    devices = sharding.make_mesh(**config.mesh).size
+    if devices > 1:
+      raise ConfigError(
+        f'--peer is measured on one device, and this config takes {devices}: '
+        'give --config.mesh.data=1 --config.mesh.spatial=1.'
+      )
   size = ops.crop_size(ops.parse(config.input.train))
   info = data.info(config.dataset.name, config.dataset.dir)
   model = models.build(

@@ -64,16 +64,14 @@ def test_train():
   assert any('transpose(jvp' in name for name in names)  # backward, too
 
 
-def test_train_on_all_devices():
+def test_train_on_two_devices():
   config = small.config(**VGG)
-  config.mesh.data = -1
-  result = benchmark_train(
-    config, size=(32, 32), batch_size=jax.device_count(), repeats=3
-  )
+  config.mesh.data = 2
+  result = benchmark_train(config, size=(32, 32), batch_size=4, repeats=3)
   check(result, passes=3)
-  assert result['size'] == '32x32'
-  assert result['devices'] == jax.device_count() > 1
-  assert f'times {jax.device_count()} devices' in result['limit_is']
+  assert (result['size'], result['batch_size']) == ('32x32', 4)
+  assert result['devices'] == 2
+  assert 'times 2 devices' in result['limit_is']
 
 
 def test_a_step_of_training_trains():
@@ -133,6 +131,15 @@ def test_what_can_not_be_is_said_before_anything_runs(keys, message):
   config.model.variant = keys.pop('variant', '16')
   with pytest.raises(ConfigError, match=message):
     benchmark_train(config, **keys)
+
+
+@pytest.mark.peer
+def test_a_peer_is_measured_on_one_device():
+  pytest.importorskip('segmentation_models_pytorch')
+  config = small.config()
+  config.mesh.data = 2
+  with pytest.raises(ConfigError, match='takes 2: give --config'):
+    benchmark_train(config, peer='smp')
 
 
 def test_a_config_is_needed():

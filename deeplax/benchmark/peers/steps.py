@@ -93,9 +93,9 @@ class Peer:
     step = self._train_step(way) if training else self._eval_step(way)
     start = time.perf_counter()
     try:
-      self.round(step, 1)()
+      self.turn(step, 1)()
       first = time.perf_counter() - start
-      self.round(step, _WARM_UP)()
+      self.turn(step, _WARM_UP)()
     # A compiler raises what it likes, and eager figures are worth having.
     except Exception as error:
       reason = (str(error).strip() or repr(error)).splitlines()[0]
@@ -144,7 +144,7 @@ class Peer:
 
     return step
 
-  def round(self, step: Callable[[], Any], steps: int) -> Callable[[], None]:
+  def turn(self, step: Callable[[], Any], steps: int) -> Callable[[], None]:
     """A call that does several steps and returns when they are done."""
 
     def run():
