@@ -1,11 +1,12 @@
 """Measures a part of the system on this machine: a table, then one JSON line.
 
-python launch/benchmark.py --what=input
+python launch/benchmark.py --what=train --config=configs/x65.py --size=768x768
+python launch/benchmark.py --what=train --profile --peer=smp \
+  --config=configs/benchmark.py:v3plus_r18
 python launch/benchmark.py --what=input --config=configs/r101.py --workers=8
 python launch/benchmark.py --what=crf --size=360x480 --preset=v2 --image=a.jpg
 """
 
-import json
 import pathlib
 import sys
 
@@ -14,43 +15,40 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli
+from deeplax import benchmark, cli
 
 CONFIG = config_flags.DEFINE_config_file(
-  'config', None, "Measure this config's data, not synthetic pictures."
+  'config', None, 'What to measure: a network, or the data of one.'
 )
-WHAT = flags.DEFINE_enum('what', 'input', ['input', 'crf'], 'What to measure.')
-OPS = flags.DEFINE_string('ops', None, 'Operations, as in input.train.')
-BATCH = flags.DEFINE_integer('batch_size', None, 'Crops in a batch.', 1)
-WORKERS = flags.DEFINE_integer('workers', None, 'Worker processes.', 0)
-PICTURES = flags.DEFINE_integer('pictures', 32, 'Synthetic pictures.', 1)
-SECONDS = flags.DEFINE_float('seconds', 5.0, 'Of each measurement.', 0.1)
-SIZE = flags.DEFINE_string('size', '1024x2048', 'Picture of the CRF.')
-PRESET = flags.DEFINE_enum('preset', 'v1', ['v1', 'v2'], 'Of the CRF.')
-IMAGE = flags.DEFINE_string('image', None, 'For the CRF; default drawn.')
-REPEATS = flags.DEFINE_integer('repeats', 5, 'Measurements.', 1)
+WHAT = flags.DEFINE_enum('what', 'input', [*benchmark.PARTS], 'The part.')
+OUTPUT = flags.DEFINE_string('output', None, 'Append the JSON line to a file.')
+# Each part takes some of these; where one is not given, its own default.
+REST = (
+  cli.define_size('size', 'Of the pictures: train, eval, crf.'),
+  flags.DEFINE_integer('batch_size', None, 'Pictures in a batch.', 1),
+  flags.DEFINE_integer('repeats', None, 'Measurements.', 1),
+  flags.DEFINE_enum(
+    'peer', None, ['smp', 'torchvision', 'timm'], 'PyTorch, too: train, eval.'
+  ),
+  flags.DEFINE_bool(
+    'profile', None, 'The kernels that take most: train, eval.'
+  ),
+  flags.DEFINE_string('ops', None, 'Operations, as in input.train: input.'),
+  flags.DEFINE_integer('workers', None, 'Worker processes: input.', 0),
+  flags.DEFINE_integer('pictures', None, 'Synthetic pictures: input.', 1),
+  flags.DEFINE_float('seconds', None, 'Of each measurement: input.', 0.1),
+  flags.DEFINE_enum('preset', None, ['v1', 'v2'], 'Parameters: crf.'),
+  flags.DEFINE_string('image', None, 'A photograph, not a drawn street: crf.'),
+)
 
 
 def main(argv):
   del argv
   # Imported here: worker processes import this file again.
-  from deeplax import benchmark, benchmark_crf
+  from deeplax.benchmark.run import run
 
-  if WHAT.value == 'crf':
-    keys = dict(size=SIZE.value, preset=PRESET.value, image=IMAGE.value)
-    result = benchmark_crf.benchmark_crf(**keys, repeats=REPEATS.value)
-  else:
-    result = benchmark.benchmark_input(
-      CONFIG.value,
-      ops=OPS.value,
-      batch_size=BATCH.value,
-      workers=WORKERS.value,
-      pictures=PICTURES.value,
-      seconds=SECONDS.value,
-      repeats=REPEATS.value,
-    )
-  print(benchmark.table(result))
-  print(json.dumps(result))
+  values = {flag.name: flag.value for flag in REST}
+  run(WHAT.value, CONFIG.value, output=OUTPUT.value, **values)
 
 
 if __name__ == '__main__':

@@ -39,9 +39,9 @@ ROOMS = {
   'flax.linen': ('models/',),
   'orbax': ('checkpoint.py',),
   'tensorflow': ('pretrained/tf_deeplab.py',),
-  'torch': ('pretrained/pytorch.py',),
+  'torch': ('pretrained/pytorch.py', 'benchmark/peers/'),
   'clu': ('summaries.py',),
-  'absl': ('cli.py', 'data/', 'benchmark.py', 'describe.py'),
+  'absl': ('cli.py', 'data/'),
 }
 
 

@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 from configs import demo
-from deeplax import benchmark
+from deeplax.benchmark.input import benchmark_input
+from deeplax.benchmark.table import table
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def test_input_of_a_config():
-  result = benchmark.benchmark_input(
+  result = benchmark_input(
     demo.get_config(), workers=0, batch_size=2, seconds=0.2, repeats=3
   )
   rates = result['repeats']
@@ -21,7 +22,7 @@ def test_input_of_a_config():
   assert (result['slowest'], result['fastest']) == (min(rates), max(rates))
   assert result['ops'] == demo.get_config().input.train
   assert (result['workers'], result['batch_size']) == (0, 2)
-  assert all(key in benchmark.table(result) for key in result)
+  assert all(key in table(result) for key in result)
 
 
 def test_command_prints_a_table_and_json():

@@ -1,7 +1,5 @@
 """How fast the dense CRF is, and Kraehenbuehl's beside it in the same run."""
 
-import importlib.metadata
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -11,21 +9,23 @@ import cv2
 import jax
 import numpy as np
 
-from deeplax import benchmark, crf
+from deeplax import crf
+from deeplax.benchmark.machine import load, machine
 from deeplax.crf import mean_field
 from deeplax.data.datasets import synthetic
 from deeplax.errors import RunError
 
+_PACKAGES = ('numpy', 'opencv-python-headless', 'jax', 'scipy')
 PRESETS = {'v1': crf.DEEPLAB_V1, 'v2': crf.DEEPLAB_V2}
 
 
 def benchmark_crf(
   *,
-  size: str = '1024x2048',
+  size: tuple[int, int] = (1024, 2048),
   preset: str = 'v1',
   image: str | None = None,
   classes: int = 19,
-  repeats: int = 3,
+  repeats: int = 5,
 ) -> dict[str, Any]:
   """Seconds for one picture, lattices included, of both implementations.
 
@@ -35,7 +35,7 @@ def benchmark_crf(
   where there is something to compile, stands apart.
 
   Args:
-    size: Height x width in pixels; a picture is resized to it.
+    size: Height and width in pixels; a picture is resized to it.
     preset: `'v1'` or `'v2'`, the parameters of `deeplax.crf`.
     image: File of a photograph; default a drawn street. Photographs are
       rougher, and their lattices larger.
@@ -48,9 +48,11 @@ def benchmark_crf(
     and the share of equal labels, and what they were measured on.
 
   Raises:
-    RunError: The file is no picture, or the size no size.
+    RunError: The file is no picture, or the size is 0.
   """
-  height, width = _parse(size)
+  height, width = size
+  if min(size) < 1:
+    raise RunError(f'size is {height}x{width}; expected at least 1x1.')
   pixels, name = _picture(image, height, width)
   unary = _energies(height, width, classes)
   keys = PRESETS[preset]
@@ -62,7 +64,7 @@ def benchmark_crf(
   first, q = _timed(ours['lattice'])
   near = _timed(ours['grid'])[1]
   expected = _timed(theirs)[1] if theirs else None
-  load = benchmark.load()
+  before = load()
   runs = dict(ours, **({'pydensecrf2': theirs} if theirs else {}))
   seconds = {run: [] for run in runs}
   for _ in range(repeats):
@@ -80,23 +82,15 @@ def benchmark_crf(
     'repeats': {k: [round(s, 3) for s in v] for k, v in seconds.items()},
     **_difference('pydensecrf2', q, expected),
     **_difference('grid', q, near),
-    'size': size,
+    'size': f'{height}x{width}',
     'classes': classes,
     'preset': preset,
     'iterations': keys['num_iterations'],
     'picture': name,
     'device': jax.devices()[0].device_kind,
-    'load_before': load,
-    **benchmark.machine(),
-    **{p: importlib.metadata.version(p) for p in ('jax', 'scipy')},
+    'load_before': before,
+    **machine(*_PACKAGES),
   }
-
-
-def _parse(size: str) -> tuple[int, int]:
-  found = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', size)
-  if not found:
-    raise RunError(f'size is {size!r}; expected height x width, as 360x480.')
-  return int(found[1]), int(found[2])
 
 
 def _picture(path: str | None, height: int, width: int):

@@ -1,9 +1,7 @@
-"""How fast the parts are, on this machine; `launch/benchmark.py` calls it."""
+"""How many augmented crops the input pipeline delivers."""
 
-import importlib.metadata
 import os
 import pathlib
-import platform
 import statistics
 import tempfile
 import time
@@ -12,6 +10,7 @@ from typing import Any
 import ml_collections
 
 from deeplax import data
+from deeplax.benchmark.machine import load, machine
 from deeplax.data import pipeline
 from deeplax.data.datasets import synthetic
 from deeplax.data.write_memmap import ensure_memmap
@@ -84,24 +83,8 @@ def benchmark_input(
     'batch_size': batch_size,
     'workers': workers,
     'load_before': before,
-    **machine(),
+    **machine(*_PACKAGES),
   }
-
-
-def machine() -> dict[str, Any]:
-  """What the figures were measured on: processor, cores, versions."""
-  return {
-    'processor': _processor(),
-    'cores': os.cpu_count(),
-    'python': platform.python_version(),
-    **{package: importlib.metadata.version(package) for package in _PACKAGES},
-  }
-
-
-def table(result: dict[str, Any]) -> str:
-  """A result as lines of name and value."""
-  width = max(map(len, result))
-  return '\n'.join(f'{key:<{width}}  {value}' for key, value in result.items())
 
 
 def _configured(config: ml_collections.ConfigDict):
@@ -126,17 +109,3 @@ def _rate(batches, batch_size: int, seconds: float) -> float:
     elapsed = time.perf_counter() - start
     if elapsed >= seconds:
       return count / elapsed
-
-
-def load() -> float | None:
-  """Load average of the last minute; other work makes the figures too low."""
-  return round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else None
-
-
-def _processor() -> str:
-  path = pathlib.Path('/proc/cpuinfo')
-  if path.exists():
-    for line in path.read_text().splitlines():
-      if line.startswith('model name'):
-        return line.partition(':')[2].strip()
-  return platform.processor() or platform.machine()
