@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from deeplax import inference
@@ -44,17 +43,16 @@ def predictor(
   Args:
     model: A module of `deeplax.models.build`.
     size: Height and width of the labels.
-    **options: Of `inference.predict_logits`.
+    **options: Of `inference.predict_labels`.
   """
 
   def predict(variables, image):
-    logits = inference.predict_logits(
+    return inference.predict_labels(
       lambda x: model.apply(variables, x, train=False)[0],
       image,
       out_size=size,
       **options,
     )
-    return jnp.argmax(logits, axis=-1).astype(jnp.uint8)
 
   return predict
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from deeplax.ops.resize import Grid, resize, scaled_size
+from deeplax.ops.tiles import CLASSES, Tiled, is_enlarged, map_tiles
 
 Apply = Callable[[jax.Array], jax.Array]
 
@@ -89,6 +90,56 @@ def predict_logits(
 def predict_probs(apply: Apply, image: jax.Array, **options) -> jax.Array:
   """Probabilities float[B, H, W, K]; arguments as in `predict_logits`."""
   return jax.nn.softmax(predict_logits(apply, image, **options))
+
+
+def predict_labels(
+  apply: Apply,
+  image: jax.Array,
+  *,
+  out_size: tuple[int, int] | None = None,
+  scales: Sequence[float] = (1.0,),
+  flip: bool = False,
+  align_corners: bool = False,
+  half_pixel_centers: bool = True,
+  window: tuple[int, int] | None = None,
+) -> jax.Array:
+  """The likeliest class of every pixel; arguments as in `predict_logits`.
+
+  A single view is worked on in tiles: its scores never exist at full size.
+
+  Returns:
+    uint8[B, *out_size].
+  """
+  out_size = tuple(image.shape[1:3] if out_size is None else out_size)
+  grid = Grid(align_corners, half_pixel_centers)
+  if is_single_view(scales, flip, window):
+    image = scale_image(image, *scales, align_corners=align_corners)
+    logits = apply(image)
+    if is_enlarged(logits.shape[1:3], out_size):
+
+      def tile(x):
+        return Tiled(jnp.argmax(x, axis=CLASSES).astype(jnp.uint8))
+
+      return map_tiles(tile, logits, grid=grid, size=out_size).maps
+    logits = grid.resize(logits, out_size)
+  else:
+    logits = predict_logits(
+      apply,
+      image,
+      out_size=out_size,
+      scales=scales,
+      flip=flip,
+      **grid._asdict(),
+      window=window,
+    )
+  return jnp.argmax(logits, axis=-1).astype(jnp.uint8)
+
+
+def is_single_view(
+  scales: Sequence[float], flip: bool, window: tuple[int, int] | None
+) -> bool:
+  """Whether the network looks once, at the whole picture."""
+  return len(check_scales(scales)) == 1 and not flip and window is None
 
 
 def check_scales(scales: Sequence[float]) -> tuple[float, ...]:

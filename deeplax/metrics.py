@@ -103,14 +103,44 @@ def soft_iou(
 
   Source: the loss module of Klamer's U-Net and DeepLab comparison.
   """
-  probs = jax.nn.softmax(logits)
-  probs = jnp.where(valid_pixels[..., None], probs, 0)
-  truth = labels[..., None] == jnp.arange(logits.shape[-1])
-  truth &= valid_pixels[..., None]
-  intersection = jnp.sum(jnp.where(truth, probs, 0), axis=(1, 2))
-  union = jnp.sum(probs + truth, axis=(1, 2)) - intersection
-  ratio = intersection / jnp.where(union > 0, union, 1)
-  return jnp.mean(ratio, axis=-1)
+  return mean_overlap(*overlap(logits, labels, valid_pixels))
+
+
+def overlap(
+  logits: jax.Array,
+  labels: jax.Array,
+  valid_pixels: jax.Array,
+  *,
+  picture_axis: int = 0,
+  class_axis: int = 3,
+) -> tuple[jax.Array, jax.Array]:
+  """Numerator and denominator of `soft_iou`; those of parts can be added.
+
+  Args:
+    logits: float[B, H, W, K], or with pictures and classes at other axes.
+    labels, valid_pixels: As of `soft_iou`, the shape of the logits without
+      `class_axis`.
+    picture_axis, class_axis: Where pictures and classes are in the logits.
+
+  Returns:
+    Two float[B, K].
+  """
+  others = tuple({*range(4)} - {picture_axis, class_axis})
+  shape = [1] * 4
+  shape[class_axis] = -1
+  valid_pixels = jnp.expand_dims(valid_pixels, class_axis)
+  probs = jax.nn.softmax(logits, class_axis)
+  probs = jnp.where(valid_pixels, probs, 0)
+  classes = jnp.arange(logits.shape[class_axis]).reshape(shape)
+  truth = jnp.expand_dims(labels, class_axis) == classes
+  truth &= valid_pixels
+  intersection = jnp.sum(jnp.where(truth, probs, 0), axis=others)
+  return intersection, jnp.sum(probs + truth, axis=others) - intersection
+
+
+def mean_overlap(intersection: jax.Array, union: jax.Array) -> jax.Array:
+  """`soft_iou` from the two of `overlap`: float[B]."""
+  return jnp.mean(intersection / jnp.where(union > 0, union, 1), axis=-1)
 
 
 # ------------------------------------------------------------------ on the host

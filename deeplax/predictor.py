@@ -54,7 +54,10 @@ class Predictor:
 
     @functools.partial(jax.jit, static_argnames='size')
     def predict(variables, image, size):
-      logits = inference.predict_logits(
+      wanted = inference.predict_labels
+      if crf is not None:
+        wanted = inference.predict_probs
+      found = wanted(
         lambda x: model.apply(variables, x, train=False)[0],
         image,
         out_size=size,
@@ -63,12 +66,10 @@ class Predictor:
         align_corners=align_corners,
         half_pixel_centers=half_pixel_centers,
         window=window,
-      )
+      )[0]
       if crf is not None:
-        return jax.nn.softmax(logits[0])
-      pred = jnp.argmax(logits[0], axis=-1)
-      pred = jnp.where(pred < info.num_classes, pred, IGNORE_LABEL)
-      return pred.astype(jnp.uint8)
+        return found
+      return jnp.where(found < info.num_classes, found, IGNORE_LABEL)
 
     self._predict = predict
 

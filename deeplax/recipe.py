@@ -1,6 +1,5 @@
 """From a config to its parts: the train step, the losses, the class weights."""
 
-import functools
 import pathlib
 import sys
 from collections.abc import Callable
@@ -84,26 +83,17 @@ def make_step(
   )
   loss = config.loss
 
-  def loss_fn(logits, labels, step):
-    fraction = 1.0
-    if loss.hard_pixels < 1:
-      fraction = losses.hard_pixel_fraction(
-        step, hard_pixels=loss.hard_pixels, ramp=loss.hard_pixels_ramp
-      )
-    return losses.cross_entropy(
-      logits,
-      labels,
-      class_weights=weights,
-      label_smoothing=loss.label_smoothing,
-      hard_pixels=fraction,
-      normalize_by=loss.normalize_by,
-    )
-
   train_step = steps.make_train_step(
     model,
     tx,
     mesh=mesh,
-    loss_fn=loss_fn,
+    loss_fn=losses.CrossEntropy(
+      class_weights=weights,
+      label_smoothing=loss.label_smoothing,
+      hard_pixels=loss.hard_pixels,
+      hard_pixels_ramp=loss.hard_pixels_ramp,
+      normalize_by=loss.normalize_by,
+    ),
     schedule=schedule,
     seed=config.seed,
     auxiliary_weight=loss.auxiliary_weight,
@@ -117,12 +107,10 @@ def make_step(
 
 def eval_loss(
   config: ml_collections.ConfigDict, weights: np.ndarray | None
-) -> Callable:
+) -> losses.CrossEntropy:
   """The loss that evaluations report: without mining and smoothing."""
-  return functools.partial(
-    losses.cross_entropy,
-    class_weights=weights,
-    normalize_by=config.loss.normalize_by,
+  return losses.CrossEntropy(
+    class_weights=weights, normalize_by=config.loss.normalize_by
   )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from deeplax import inference, losses, metrics, sharding
+from deeplax import inference, losses, metrics, sharding, upsampled
 from deeplax.ops.resize import Grid
 from deeplax.state import TrainState
 
@@ -58,7 +58,8 @@ def make_train_step(
     model: A module of `deeplax.models.build`.
     tx: Optimiser.
     mesh: Of `deeplax.sharding.make_mesh`.
-    loss_fn: `(logits, labels, step) -> (sum, weight)`, logits at label size.
+    loss_fn: `(logits, labels, step) -> (sum, weight)`, logits at label size;
+      those of a `losses.CrossEntropy` never exist as a whole.
     schedule: Step -> learning rate, for the metrics.
     seed: Of the dropout; the step is folded in.
     auxiliary_weight: Factor on the auxiliary head's loss, if there is one.
@@ -86,6 +87,8 @@ def make_train_step(
     labels = target_labels(batch['label'], batch['valid'], void_id)
 
     def at_label_size(x):
+      if isinstance(loss_fn, losses.CrossEntropy):
+        return upsampled.cross_entropy(loss_fn, x, labels, grid, step)
       return loss_fn(grid.resize(x, labels.shape[1:]), labels, step)
 
     total, weight = at_label_size(logits)
@@ -182,7 +185,8 @@ def make_eval_step(
     model: A module of `deeplax.models.build`.
     num_classes: G, classes of the truth.
     loss_fn: `(logits, labels) -> (sum, weight)`, called for each picture; None
-      leaves the loss out.
+      leaves the loss out. With one view and none or a `losses.CrossEntropy`,
+      logits at label size never exist, unless `with_probs`.
     void_class: Whether the model has void as class G: the loss and the soft IoU
       take it as a class, the confusion matrix never as a truth.
     scales, flip, align_corners, half_pixel_centers, window: As in
@@ -193,26 +197,41 @@ def make_eval_step(
     A function giving what `make_score_step` describes, and maybe `probs`
     float[B, H, W, K].
   """
-  score = make_score_step(
-    num_classes=num_classes, loss_fn=loss_fn, void_class=void_class
+  void_id = num_classes if void_class else None
+  grid = Grid(align_corners, half_pixel_centers)
+  in_tiles = (
+    inference.is_single_view(scales, flip, window)
+    and not with_probs
+    and (loss_fn is None or isinstance(loss_fn, losses.CrossEntropy))
   )
 
   @jax.jit
   def eval_step(variables, batch):
-    logits = inference.predict_logits(
-      lambda image: model.apply(variables, image, train=False)[0],
-      batch['image'],
-      out_size=batch['label'].shape[1:],
-      scales=scales,
-      flip=flip,
-      align_corners=align_corners,
-      half_pixel_centers=half_pixel_centers,
-      window=window,
+    def apply(image):
+      return model.apply(variables, image, train=False)[0]
+
+    labels = target_labels(batch['label'], batch['valid'], void_id)
+    if in_tiles:
+      view = inference.scale_image(
+        batch['image'], *scales, align_corners=align_corners
+      )
+      result = upsampled.scores(apply(view), labels, grid, loss_fn)
+    else:
+      logits = inference.predict_logits(
+        apply,
+        batch['image'],
+        out_size=labels.shape[1:],
+        scales=scales,
+        flip=flip,
+        **grid._asdict(),
+        window=window,
+      )
+      result = upsampled.plain_scores(logits, labels, loss_fn)
+      if with_probs:
+        result['probs'] = jax.nn.softmax(logits)
+    return result | _counts(
+      result['pred'], labels, batch, num_classes, void_class
     )
-    result = score(logits, batch)
-    if with_probs:
-      result['probs'] = jax.nn.softmax(logits)
-    return result
 
   return eval_step
 
@@ -236,28 +255,24 @@ def make_score_step(
 
   @jax.jit
   def score_step(logits, batch):
-    pred = jnp.argmax(logits, axis=-1).astype(jnp.uint8)
-    confusion = metrics.confusion_matrix(
+    labels = target_labels(batch['label'], batch['valid'], void_id)
+    result = upsampled.plain_scores(logits, labels, loss_fn)
+    return result | _counts(
+      result['pred'], labels, batch, num_classes, void_class
+    )
+
+  return score_step
+
+
+def _counts(pred, labels, batch, num_classes, void_class):
+  """`confusion` and `labelled`, see `make_score_step`."""
+  return {
+    'confusion': metrics.confusion_matrix(
       batch['label'],
       pred,
       num_classes,
       num_classes + void_class,
       batch['valid'],
-    )
-    labels = target_labels(batch['label'], batch['valid'], void_id)
-    counted = labels != losses.IGNORE_LABEL
-    result = {
-      'confusion': confusion,
-      'pred': pred,
-      'labelled': jnp.any(counted, axis=(1, 2)),
-      'soft_iou': metrics.soft_iou(logits, labels, counted),
-    }
-    if loss_fn is not None:
-      # Sums over single pictures: what they share a batch with, and how many
-      # pixels a batch has, can't change a digit of the loss.
-      result['loss_sum'], result['loss_weight'] = jax.vmap(
-        lambda x, y: loss_fn(x[None], y[None])
-      )(logits, labels)
-    return result
-
-  return score_step
+    ),
+    'labelled': jnp.any(labels != losses.IGNORE_LABEL, axis=(1, 2)),
+  }

@@ -32,7 +32,16 @@ ALLOWED = {
   'inference': {'ops'},
   'summaries': {'errors'},
   'visualize': set(),
-  'steps': {'losses', 'metrics', 'sharding', 'state', 'inference', 'ops'},
+  'upsampled': {'losses', 'metrics', 'ops'},
+  'steps': {
+    'losses',
+    'metrics',
+    'sharding',
+    'state',
+    'inference',
+    'ops',
+    'upsampled',
+  },
 }
 # Third-party packages and the only places where they may be imported.
 ROOMS = {

@@ -104,6 +104,32 @@ def test_scaled_size(size, scale, align_corners, want):
   assert got == want
 
 
+@pytest.mark.parametrize(
+  'options',
+  [
+    {},
+    dict(align_corners=True),
+    dict(half_pixel_centers=False, out_size=(35, 51)),
+    dict(scales=(1.5,), out_size=(150, 131)),  # several tiles
+    dict(out_size=(3, 4)),
+    dict(scales=(0.5, 1.0), flip=True),
+    dict(window=(16, 16)),
+  ],
+)
+def test_labels_are_the_largest_logits(options):
+  logits = inference.predict_logits(network, picture(), **options)
+  labels = jax.jit(lambda x: inference.predict_labels(network, x, **options))(
+    picture()
+  )
+  assert labels.dtype == np.uint8
+  top = np.sort(logits, -1)
+  clear = top[..., -1] - top[..., -2] > 1e-4  # no tie but for rounding
+  assert clear.mean() > 0.99
+  np.testing.assert_array_equal(
+    np.asarray(labels)[clear], np.argmax(logits, -1)[clear]
+  )
+
+
 @pytest.mark.parametrize('scales', [(), (0.0,), (1.0, -1.0), (float('nan'),)])
 def test_bad_scales(scales):
   with pytest.raises(ValueError, match='scales are'):

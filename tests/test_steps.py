@@ -16,6 +16,7 @@ from deeplax import losses, models, optimizers, sharding, state, steps
 
 CLASSES = 5
 SHAPE = (8, 32, 48)
+LOSS = losses.CrossEntropy()
 
 
 class Tiny(nn.Module):
@@ -73,7 +74,15 @@ def batch_of(seed, shape=SHAPE):
   }
 
 
-def run(model, batches, *, devices=1, spatial=1, **options):
+def run(
+  model,
+  batches,
+  *,
+  devices=1,
+  spatial=1,
+  loss_fn=LOSS,
+  **options,
+):
   """Trains over the batches; returns the state and the metrics, as numpy."""
   mesh = sharding.make_mesh(spatial=spatial, devices=jax.devices()[:devices])
   schedule = optimizers.make_schedule(name='poly', peak=0.05, total_steps=100)
@@ -82,7 +91,7 @@ def run(model, batches, *, devices=1, spatial=1, **options):
     model,
     tx,
     mesh=mesh,
-    loss_fn=lambda x, y, _: losses.cross_entropy(x, y),
+    loss_fn=loss_fn,
     schedule=schedule,
     seed=0,
     **options,
@@ -142,6 +151,44 @@ def test_five_steps_in_float64_agree_to_1e_10():
     check=False,
   )
   assert done.returncode == 0, done.stdout + done.stderr
+
+
+MINING = losses.CrossEntropy(
+  class_weights=np.arange(1, CLASSES + 1, dtype=np.float32),
+  label_smoothing=0.1,
+  hard_pixels=0.4,
+  hard_pixels_ramp=2,
+  normalize_by='weights',
+)
+
+
+@pytest.mark.parametrize('loss_fn', [LOSS, MINING])
+@pytest.mark.parametrize(
+  'options',
+  [
+    {},
+    dict(align_corners=True, void_id=CLASSES - 1),
+    dict(accumulate=2, auxiliary_weight=0.4),
+    dict(devices=8, auxiliary_weight=0.4),
+    dict(devices=8, spatial=4),
+  ],
+)
+def test_a_loss_in_tiles_trains_like_one_at_label_size(loss_fn, options):
+  model = Tiny(auxiliary=True, scales=('logits_x1',))
+  batches = [batch_of(8), batch_of(9)]
+  batches[0]['valid'][2] = False
+  (whole, a), (in_tiles, b) = (
+    run(model, batches, loss_fn=loss, **options)
+    # Whatever is no CrossEntropy gets logits at label size.
+    for loss in (lambda *args: loss_fn(*args), loss_fn)
+  )
+  for one, other in zip(a, b):
+    assert one == pytest.approx(other, rel=1e-5)
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, atol=2e-5),
+    whole.params,
+    in_tiles.params,
+  )
 
 
 def test_invalid_examples_and_void_do_not_count():

@@ -21,6 +21,20 @@ class Grid(NamedTuple):
     """`[B, H, W, C]` to `[B, *size, C]`, bilinear."""
     return resize(x, size, **self._asdict())
 
+  def neighbours(self, size_in: int, size_out: int):
+    """Of every output pixel of an axis, for bilinear resampling.
+
+    Returns:
+      Indices of both input pixels that it reads, and the weight of the upper
+      one: numpy, `[size_out]` each.
+    """
+    return _neighbours(size_in, size_out, self._name())
+
+  def _name(self) -> str:
+    if self.align_corners:
+      return 'corners'
+    return 'half_pixel' if self.half_pixel_centers else 'legacy'
+
 
 def scaled_size(
   size: tuple[int, int], scale: float, *, align_corners: bool = False
@@ -89,9 +103,7 @@ def resize(
       f'Cannot resize {x.shape[1:3]} to {(height, width)}: both need at least '
       'one pixel.'
     )
-  grid = 'half_pixel' if half_pixel_centers else 'legacy'
-  if align_corners:
-    grid = 'corners'
+  grid = Grid(align_corners, half_pixel_centers)._name()
   for axis, n in ((1, height), (2, width)):
     if x.shape[axis] == n:
       continue
