@@ -133,12 +133,14 @@ def test_exif_orientation(tmp_path, orientation, suffix):
   # result lies on the stored pixels.
   seen = []
 
-  def upright_rows(image):
-    seen.append(image.shape[:2])
-    return np.broadcast_to(
-      np.arange(image.shape[0], dtype=np.uint8)[:, None], image.shape[:2]
-    ).copy()
+  class Rows:
+    def apply(self, variables, image, *, train):
+      seen.append(image.shape[1:3])
+      rows = jnp.arange(image.shape[1])[:, None, None]
+      scores = -jnp.abs(rows - jnp.arange(12.0))
+      return jnp.broadcast_to(scores, (*image.shape[:3], 12)), {}
 
+  upright_rows = Predictor(Rows(), {}, INFO)
   path = tmp_path / 'in' / f'photo.{suffix}'
   exif = Image.Exif()
   exif[0x0112] = orientation
