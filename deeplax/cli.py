@@ -92,8 +92,11 @@ def _machine_is_full(error: Exception) -> str:
     )
   if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
     reason = f'{error}'.strip().partition('\n')[0][:300] or 'no reason given'
+    # Notes say, for one, with which file it happened.
+    notes = getattr(error, '__notes__', [])
+    reason = ' '.join([f'{reason.rstrip(".")}.', *notes])
     return (
-      f'out of memory: {reason.rstrip(".")}. Lower the batch size, the scales '
+      f'out of memory: {reason} Lower the batch size, the scales '
       'or the size of the pictures, or set model.remat=True; '
       'launch/describe.py --memory says what a training step needs.'
     )

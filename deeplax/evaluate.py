@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from deeplax import instances, metrics, refinement, sharding, steps
 from deeplax.data import pipeline
 from deeplax.data.info import DatasetInfo
+from deeplax.overlap import Threads
 from deeplax.tally import Tally
 
 
@@ -170,10 +171,10 @@ class Evaluator:
       dynamic_ncols=True,
       disable=not sys.stderr.isatty(),
     )
-    with bar, self._batches() as batches:
+    with bar, Threads() as threads, self._batches() as batches:
       previous = None
       for batch in batches:
-        current = (batch, *self._dispatch(variables, batch))
+        current = (batch, *self._dispatch(variables, batch, threads))
         # The device is busy with this batch while the one before is added.
         if previous:
           self._take(tallies, kept, *previous)
@@ -196,14 +197,15 @@ class Evaluator:
       )
     return evaluation
 
-  def _dispatch(self, variables, batch):
+  def _dispatch(self, variables, batch, threads):
     """Starts the work on a batch: `(results, objects or None)`."""
+    out = self._step(variables, self._put(self._arrays(batch)))
     objects = None
     if 'instance' in batch:
+      # After the step was sent, so that the device does not wait for it.
       objects = number_objects(
-        batch['instance'], batch['valid'], self._info.label_to_train
+        batch['instance'], batch['valid'], self._info.label_to_train, threads
       )
-    out = self._step(variables, self._put(self._arrays(batch)))
     return self._with_objects(out, objects), objects
 
   def _arrays(self, batch):
@@ -265,19 +267,31 @@ class Evaluator:
 
 
 def number_objects(
-  instance: np.ndarray, valid: np.ndarray, label_to_train: np.ndarray
+  instance: np.ndarray,
+  valid: np.ndarray,
+  label_to_train: np.ndarray,
+  threads: Threads,
 ) -> tuple[np.ndarray, np.ndarray]:
   """`instances.index_instances` of a batch, numbered through.
+
+  Args:
+    instance: int[B, H, W].
+    valid: bool[B].
+    label_to_train: int[256].
+    threads: Each takes a picture.
 
   Returns:
     int32[B, H, W] with 0..N-1 or -1, and the N train ids.
   """
+
+  def number(i):
+    return i, *instances.index_instances(instance[i], label_to_train)
+
   index = np.full(instance.shape, -1, np.int32)
   classes = []
   start = 0
-  for i in np.flatnonzero(valid):
-    one, found = instances.index_instances(instance[i], label_to_train)
-    index[i] = np.where(one >= 0, one + start, -1)
+  for i, one, found in threads.ahead(number, np.flatnonzero(valid)):
+    np.add(one, start, out=index[i], where=one >= 0)
     start += len(found)
     classes.append(found)
   return index, np.concatenate(classes) if classes else np.zeros(0, np.int64)

@@ -1,35 +1,45 @@
 """Predicts pictures with a trained run: overlays, colours and ids as PNG."""
 
-import collections
-import concurrent.futures
+import contextlib
 import dataclasses
-import io
+import functools
 import logging
 import os
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tqdm
-from PIL import Image
 
 from deeplax import config as config_lib
-from deeplax import inference, models, picture_paths, refinement, visualize
+from deeplax import (
+  inference,
+  models,
+  picture_files,
+  picture_paths,
+  refinement,
+  visualize,
+)
 from deeplax import workdir as workdir_lib
-from deeplax.data import DataError, files
+from deeplax.batching import predict_all
+from deeplax.data import DataError
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
-from deeplax.predictor import Predictor, evaluation_multiple, evaluation_size
+from deeplax.overlap import Threads
+from deeplax.picture_files import BACK, turn
+from deeplax.predictor import (
+  Predictor,
+  Prepared,
+  evaluation_multiple,
+  evaluation_size,
+)
 
 log = logging.getLogger('deeplax')
 
 FORMATS = ('overlay', 'color', 'train_id', 'label_id')
-
-_ORIENTATION = 0x0112  # the EXIF tag
-# Pictures that are read ahead, and written behind.
-_AHEAD = 3
 
 
 @dataclasses.dataclass
@@ -37,12 +47,37 @@ class Predicted:
   """What `predict_run` did.
 
   Attributes:
-    written: Files, in order.
+    written: Files, in the order of the pictures.
     failed: Message by picture that could not be used.
+    pictures: How many could.
+    shapes: How many the network was compiled for.
+    seconds: From the start to the last file, loading and compiling included.
   """
 
   written: list[pathlib.Path] = dataclasses.field(default_factory=list)
   failed: dict[pathlib.Path, str] = dataclasses.field(default_factory=dict)
+  pictures: int = 0
+  shapes: int = 0
+  seconds: float = 0.0
+
+  def __str__(self) -> str:
+    return (
+      f'{self.pictures} pictures in {self.seconds:.1f} s, '
+      f'{self.pictures / self.seconds:.2f} a second from start to end; '
+      f'shapes compiled: {self.shapes}'
+    )
+
+
+@dataclasses.dataclass
+class _Picture:
+  """A picture that was read, or the reason why it could not be."""
+
+  path: pathlib.Path
+  image: np.ndarray | None = None  # upright
+  orientation: int = 1  # of what is stored
+  prepared: Prepared | None = None
+  error: DataError | None = None
+  targets: list[pathlib.Path] = dataclasses.field(default_factory=list)
 
 
 def predict_run(
@@ -57,6 +92,7 @@ def predict_run(
   flip: bool = False,
   window: tuple[int, int] | None = None,
   full_size: bool = False,
+  batch_size: int | None = None,
   crf: bool | None = None,
   crf_options: Mapping[str, Any] | None = None,
 ) -> Predicted:
@@ -79,6 +115,8 @@ def predict_run(
     output_stride: Default: `config.model.output_stride`.
     scales, flip, window: See `inference.predict_logits`.
     full_size: Leaves out a resize in `config.input.eval`.
+    batch_size: Pictures of one shape at once; default: what
+      `batching.default_batch_size` finds.
     crf: Whether predictions go through the CRF; default: `config.crf.use`.
     crf_options: What to change of `config.crf`.
 
@@ -91,6 +129,9 @@ def predict_run(
       f'--format {",".join(unknown)!r} is not known; expected one or more of '
       f'{",".join(FORMATS)}.'
     )
+  if batch_size is not None and batch_size < 1:
+    raise RunError(f'batch_size (={batch_size}) must be 1 or more.')
+  start = time.perf_counter()
   output = pathlib.Path(output)
   pictures = picture_paths.find(inputs, output)
   config, info, variables, step = workdir_lib.load_run(workdir, step=step)
@@ -116,83 +157,109 @@ def predict_run(
     window=window,
     crf=given,
   )
-  result = predict_pictures(predictor, pictures, output, info, formats)
+  result = predict_pictures(
+    predictor, pictures, output, info, formats, batch_size
+  )
   if {'overlay', 'color'} & set(formats) and result.written:
     strip = visualize.legend(info.class_names, info.palette)
-    write_png(picture_paths.target(output, 'classes', 'legend'), strip)
+    target = picture_paths.target(output, 'classes', 'legend')
+    picture_files.write_png(target, strip)
+  result.seconds = time.perf_counter() - start
   return result
 
 
 def predict_pictures(
   predictor: Predictor,
-  pictures: dict[pathlib.Path, str],
+  pictures: Mapping[pathlib.Path, str],
   output: pathlib.Path,
   info: DatasetInfo,
   formats: Sequence[str],
+  batch_size: int | None = None,
 ) -> Predicted:
-  """Predicts the pictures one after the other; reads and writes in threads."""
+  """Predicts pictures in batches; threads read and write meanwhile.
+
+  Args:
+    predictor: Of a run.
+    pictures: Names of the results by path, see `picture_paths.find`.
+    output: Folder.
+    info: The classes.
+    formats: Of `FORMATS`.
+    batch_size: See `batching.predict_all`.
+
+  Raises:
+    RunError: A result can't be written, or would overwrite an input.
+  """
   result = Predicted()
-  # Not Path.resolve, which raises for a link that leads to itself.
-  originals = {os.path.realpath(path) for path in pictures}
-  bar = tqdm.tqdm(
-    total=len(pictures),
-    unit='picture',
-    dynamic_ncols=True,
-    disable=not sys.stderr.isatty(),
-  )
-  with bar, concurrent.futures.ThreadPoolExecutor(_AHEAD) as pool:
-    writing = collections.deque()
-    for path, image, orientation in _read_all(list(pictures), pool):
-      bar.update()
-      if isinstance(image, DataError):
-        log.error('skipped: %s', image)
-        result.failed[path] = str(image)
-        continue
-      pred = turn(predictor(turn(image, orientation)), _BACK[orientation])
-      for kind in formats:
-        target = picture_paths.target(output, pictures[path], kind)
-        if os.path.realpath(target) in originals:
-          raise RunError(
-            f'{target} is one of the inputs and would be overwritten; give '
-            'another --output.'
-          )
-        picture = render(kind, image, pred, info)
-        writing.append(pool.submit(write_png, target, picture, orientation))
-        result.written.append(target)
-      while len(writing) > _AHEAD * len(formats):
-        writing.popleft().result()
-    for future in writing:
-      future.result()
+  with Threads() as threads:
+    read = tqdm.tqdm(
+      threads.ahead(functools.partial(_read, predictor), pictures),
+      total=len(pictures),
+      unit='picture',
+      dynamic_ncols=True,
+      disable=not sys.stderr.isatty(),
+    )
+    with read:
+      usable = _usable(read, result, pictures, output, formats)
+      for picture, pred in predict_all(predictor, usable, batch_size):
+        threads.behind(_write, picture, pred, info, formats)
+  result.shapes = len(predictor.shapes)
   return result
 
 
-def _read_all(
-  paths: list[pathlib.Path], pool: concurrent.futures.Executor
-) -> Iterator[tuple[pathlib.Path, np.ndarray | DataError, int]]:
-  """(path, picture as stored or its error, EXIF orientation), in order."""
-  waiting = collections.deque()
-  for i, path in enumerate(paths):
-    while len(waiting) < _AHEAD and i + len(waiting) < len(paths):
-      waiting.append(pool.submit(_read, paths[i + len(waiting)]))
-    yield (path, *waiting.popleft().result())
+def _read(predictor: Predictor, path: pathlib.Path) -> _Picture:
+  with _naming(path):
+    try:
+      image, orientation = picture_files.read(path)
+      image = turn(image, orientation)
+      return _Picture(path, image, orientation, predictor.prepare(image))
+    except DataError as error:
+      return _Picture(path, error=error)
 
 
-def _read(path):
+def _usable(
+  read: Iterable[_Picture],
+  result: Predicted,
+  names: Mapping[pathlib.Path, str],
+  output: pathlib.Path,
+  formats: Sequence[str],
+) -> Iterator[_Picture]:
+  """Leaves out what can't be used, and says where the rest is written."""
+  # Not Path.resolve, which raises for a link that leads to itself.
+  originals = {os.path.realpath(path) for path in names}
+  for picture in read:
+    if picture.error is not None:
+      log.error('skipped: %s', picture.error)
+      result.failed[picture.path] = str(picture.error)
+      continue
+    for kind in formats:
+      target = picture_paths.target(output, names[picture.path], kind)
+      if os.path.realpath(target) in originals:
+        raise RunError(
+          f'{target} is one of the inputs and would be overwritten; give '
+          'another --output.'
+        )
+      picture.targets.append(target)
+    result.written += picture.targets
+    result.pictures += 1
+    yield picture
+
+
+def _write(picture, pred, info, formats):
+  back = BACK[picture.orientation]
+  with _naming(picture.path):
+    for kind, target in zip(formats, picture.targets):
+      pixels = turn(render(kind, picture.image, pred, info), back)
+      picture_files.write_png(target, pixels, picture.orientation)
+
+
+@contextlib.contextmanager
+def _naming(path: pathlib.Path) -> Iterator[None]:
+  """Whatever goes wrong in a thread says with which picture."""
   try:
-    data = files.read_bytes(path)
-    image = files.decode_image(data, path)
-    orientation = _orientation(data, path)
-  except DataError as error:
-    return error, 1
-  return image, orientation if orientation in _BACK else 1
-
-
-def _orientation(data, path):
-  head = files.header(data, path)
-  if head.format == 'PNG' and b'eXIf' in data:
-    with Image.open(io.BytesIO(data)) as image:
-      return image.getexif().get(_ORIENTATION, 1)
-  return head.orientation
+    yield
+  except Exception as error:
+    error.add_note(f'The picture was {path}.')
+    raise
 
 
 def render(
@@ -205,37 +272,3 @@ def render(
     return info.train_to_label[pred]
   colours = visualize.colour(pred, info.palette)
   return colours if kind == 'color' else visualize.overlay(image, colours)
-
-
-# EXIF orientation that undoes another.
-_BACK = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
-
-
-def turn(image: np.ndarray, orientation: int) -> np.ndarray:
-  """Stored pixels -> upright, for an EXIF orientation 1..8."""
-  if orientation in (5, 6, 7, 8):  # first row is a column of the scene
-    image = image.swapaxes(0, 1)
-  rows = -1 if orientation in (3, 4, 7, 8) else 1
-  columns = -1 if orientation in (2, 3, 6, 7) else 1
-  return np.ascontiguousarray(image[::rows, ::columns])
-
-
-def write_png(
-  path: pathlib.Path, image: np.ndarray, orientation: int = 1
-) -> None:
-  """Writes uint8[H, W] or [H, W, 3], all at once or not at all."""
-  part = path.with_name(f'{path.name}.part')
-  options = {}
-  if orientation != 1:
-    exif = Image.Exif()
-    exif[_ORIENTATION] = orientation
-    options['exif'] = exif
-  try:
-    Image.fromarray(image).save(part, 'PNG', compress_level=3, **options)
-    part.replace(path)
-  except OSError as error:
-    part.unlink(missing_ok=True)
-    raise RunError(
-      f'{path} can not be written ({error.strerror or error}). Choose another '
-      '--output, or make room.'
-    ) from error

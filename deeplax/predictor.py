@@ -1,8 +1,8 @@
-"""Predicts one picture of any size, as evaluation sees it."""
+"""Predicts pictures of any size, as evaluation sees them."""
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,27 @@ from deeplax.data import ops as operations
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 
 
+class Prepared(NamedTuple):
+  """What the network gets of a picture.
+
+  Attributes:
+    image: uint8[h, w, 3], resized or padded.
+    size: (height, width) of what it gives; that of the picture, or padded.
+  """
+
+  image: np.ndarray
+  size: tuple[int, int]
+
+
 class Predictor:
-  """`predictor(image)` -> train ids; compiled once for each size of picture."""
+  """`predictor(image)` -> train ids; compiled once for each shape.
+
+  The call is `prepare`, `start` and `finish` of one picture; `batching` does
+  them for many, so that the device is never waited for.
+
+  Attributes:
+    shapes: What was compiled: shapes of the images, and sizes.
+  """
 
   def __init__(
     self,
@@ -43,7 +62,9 @@ class Predictor:
         `inference.predict_logits`.
       crf: Of `refinement.options`; what the network says goes through the CRF.
     """
-    self._crf, self._num_classes = crf, info.num_classes
+    self._crf, self.num_classes = crf, info.num_classes
+    self.largest_scale = max(scales)
+    self.shapes: set[tuple] = set()
     self._variables = jax.device_put(variables)
     # The same operations, and rounding, as in evaluation.
     self._ops = ''
@@ -66,7 +87,7 @@ class Predictor:
         align_corners=align_corners,
         half_pixel_centers=half_pixel_centers,
         window=window,
-      )[0]
+      )
       if crf is not None:
         return found
       return jnp.where(found < info.num_classes, found, IGNORE_LABEL)
@@ -75,20 +96,44 @@ class Predictor:
 
   def __call__(self, image: np.ndarray) -> np.ndarray:
     """uint8[H, W, 3], RGB -> uint8[H, W], 255 where void is predicted."""
-    height, width = image.shape[:2]
-    example = {'image': image, 'label': np.zeros((height, width), np.uint8)}
+    ready = self.prepare(image)
+    out = self.start(ready.image[None], ready.size)
+    return self.finish(image, np.asarray(out)[0])
+
+  def prepare(self, image: np.ndarray) -> Prepared:
+    """What is to be done to a picture, uint8[H, W, 3], before the network."""
+    example = {'image': image, 'label': np.zeros(image.shape[:2], np.uint8)}
     example = operations.apply(
       operations.parse(self._ops), example, np.random.default_rng(0)
     )
-    pred = self._predict(
-      self._variables, example['image'][None], size=example['label'].shape
-    )
-    pred = np.asarray(pred)[:height, :width]
+    return Prepared(example['image'], example['label'].shape)
+
+  def start(self, images: np.ndarray, size: tuple[int, int]) -> jax.Array:
+    """Sends a batch to the device, and does not wait for it.
+
+    Args:
+      images: uint8[B, h, w, 3], of `prepare`.
+      size: Of `prepare`, the same for all of them.
+
+    Returns:
+      For `finish`: uint8[B, *size], or with a CRF float32[B, *size, K].
+    """
+    self.shapes.add((images.shape, size))
+    return self._predict(self._variables, images, size=size)
+
+  def finish(self, image: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Train ids of a picture, uint8[H, W].
+
+    Args:
+      image: uint8[H, W, 3], the picture itself.
+      out: What `start` gave for it.
+    """
+    height, width = image.shape[:2]
+    out = out[:height, :width]
     if self._crf is None:
-      return pred
-    probs = refinement.refine(image, pred, self._crf)
-    pred = np.argmax(probs, axis=-1)
-    pred[pred >= self._num_classes] = IGNORE_LABEL
+      return out
+    pred = np.argmax(refinement.refine(image, out, self._crf), axis=-1)
+    pred[pred >= self.num_classes] = IGNORE_LABEL
     return pred.astype(np.uint8)
 
 

@@ -18,9 +18,7 @@ WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 INPUT = flags.DEFINE_multi_string(
   'input', [], 'Files, folders, patterns; commas between them, or repeated.'
 )
-OUTPUT = flags.DEFINE_string(
-  'output', None, 'Folder to write to. Default: <workdir>/predictions.'
-)
+OUTPUT = flags.DEFINE_string('output', None, 'Default: <workdir>/predictions.')
 FORMAT = flags.DEFINE_list('format', 'overlay', 'Also color,train_id,label_id.')
 STEP = flags.DEFINE_integer('step', None, 'Checkpoint. Default: the best one.')
 STRIDE = flags.DEFINE_integer('output_stride', None, '8, 16 or 32.')
@@ -30,6 +28,7 @@ WINDOW = cli.define_numbers(
   'window', 'height,width of sliding windows.', kind=int, count=2, low=1
 )
 FULL = flags.DEFINE_bool('full_size', False, 'Leave out resizes of input.eval.')
+BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.', 1)
 CRF = cli.define_crf()
 flags.mark_flag_as_required('workdir')
 
@@ -38,10 +37,9 @@ def main(argv):
   from deeplax.predict import predict_run
 
   output = OUTPUT.value or f'{WORKDIR.value}/predictions'
+  inputs = [*INPUT.value, *argv[1:]]
   result = predict_run(
-    WORKDIR.value,
-    [*INPUT.value, *argv[1:]],
-    output,
+    *(WORKDIR.value, inputs, output),
     formats=FORMAT.value,
     step=STEP.value,
     output_stride=STRIDE.value,
@@ -49,9 +47,11 @@ def main(argv):
     flip=FLIP.value,
     window=WINDOW.value or None,
     full_size=FULL.value,
+    batch_size=BATCH.value,
     **CRF(),
   )
   print(f'{len(result.written)} files written to {output}')
+  print(result)
   if result.failed:
     return cli.fail(f'{len(result.failed)} pictures could not be used.', 1)
 

@@ -13,6 +13,7 @@ import pytest
 from deeplax import evaluate, losses, metrics, sharding, tally
 from deeplax.data import DataError, DatasetInfo, Label
 from deeplax.ops.resize import resize
+from deeplax.overlap import Threads
 
 INFO = DatasetInfo(
   'toy',
@@ -203,6 +204,46 @@ def test_instances_agree_over_devices_and_with_a_loop():
   # Road has no objects; vehicle's ignored caravan has, so vehicle counts.
   assert 'val/iiou/road' not in one.scalars
   assert 'val/category_iiou/vehicle' in one.scalars
+
+
+def test_the_next_batch_is_sent_before_results_are_fetched(monkeypatch):
+  source = Source(SIZES[:2] * 2, instances=True)
+  evaluator, first = make(batch_size=1, source=source)
+  log = []
+
+  def logged(name, function):
+    return lambda *args: log.append(name) or function(*args)
+
+  monkeypatch.setattr(evaluator, '_step', logged('start', evaluator._step))
+  monkeypatch.setattr(evaluator, '_add', logged('fetch', evaluator._add))
+  monkeypatch.setattr(
+    evaluate, 'number_objects', logged('number', evaluate.number_objects)
+  )
+  again = evaluator(variables(Net()))
+  assert again.scalars == first.scalars and 'val/iiou/person' in first.scalars
+  # Work on the host follows on work for the device.
+  assert log == ['start', 'number', *['start', 'number', 'fetch'] * 3, 'fetch']
+
+
+def test_objects_are_numbered_through():
+  rng = np.random.default_rng(0)
+  ids = [0, 7, 26, 24_001, 24_002, 26_001, 29_001]
+  instance = rng.choice(ids, (9, 6, 5)).astype(np.int32)
+  valid = np.arange(9) % 4 != 2
+  with Threads(3) as threads:
+    index, classes = evaluate.number_objects(
+      instance, valid, INFO.label_to_train, threads
+    )
+  expected = np.full(instance.shape, -1)
+  number = 0
+  for i in np.flatnonzero(valid):
+    # The caravan, 29, is ignored, and 26 is a group.
+    for kind, train_id in ((24_001, 1), (24_002, 1), (26_001, 2)):
+      expected[i][instance[i] == kind] = number
+      assert classes[number] == train_id
+      number += 1
+  np.testing.assert_array_equal(index, expected)
+  assert len(classes) == number and index.dtype == np.int32
 
 
 def test_resized_images_are_scored_at_label_size():

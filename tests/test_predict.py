@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import threading
 
 import flax.linen as nn
 import jax
@@ -55,10 +56,10 @@ def save(path, image, **options):
   return path
 
 
-def run(inputs, output, formats=('train_id',)):
+def run(inputs, output, formats=('train_id',), **options):
   pictures = picture_paths.find([str(i) for i in inputs], output)
   return predict.predict_pictures(
-    predictor(), pictures, pathlib.Path(output), INFO, formats
+    predictor(), pictures, pathlib.Path(output), INFO, formats, **options
   )
 
 
@@ -133,12 +134,14 @@ def test_exif_orientation(tmp_path, orientation, suffix):
   # result lies on the stored pixels.
   seen = []
 
-  def upright_rows(image):
-    seen.append(image.shape[:2])
-    return np.broadcast_to(
-      np.arange(image.shape[0], dtype=np.uint8)[:, None], image.shape[:2]
-    ).copy()
+  class Rows:
+    def apply(self, variables, image, *, train):
+      seen.append(image.shape[1:3])
+      rows = jnp.arange(image.shape[1])[:, None, None]
+      scores = -jnp.abs(rows - jnp.arange(12.0))
+      return jnp.broadcast_to(scores, (*image.shape[:3], 12)), {}
 
+  upright_rows = Predictor(Rows(), {}, INFO)
   path = tmp_path / 'in' / f'photo.{suffix}'
   exif = Image.Exif()
   exif[0x0112] = orientation
@@ -279,3 +282,120 @@ def test_the_output_is_tried_before_anything_is_compiled(tmp_path):
   for folder in (tmp_path / 'file', tmp_path / 'file' / 'below'):
     with pytest.raises(RunError, match=r'--output .* can not be written'):
       picture_paths.make(folder)
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_a_folder_of_mixed_sizes(tmp_path, batch_size, caplog):
+  folder, out = tmp_path / 'in', tmp_path / 'out'
+  sizes = [(9, 14), (11, 7), (9, 14), (5, 5), (11, 7), (9, 14), (9, 14)] * 5
+  for i, size in enumerate(sizes):
+    image = picture(*size)
+    image[..., 0] += np.uint8(i)  # all differ
+    save(folder / f'{i:02}.png', image)
+  for i in (3, 20):
+    (folder / f'{i:02}.png').write_text('torn')
+  result = run([folder], out, ('train_id', 'color'), batch_size=batch_size)
+  good = [i for i in range(35) if i not in (3, 20)]
+  # In the order of the input, whichever batch they were in.
+  assert [p.name for p in result.written] == [
+    f'{i:02}_{kind}.png' for i in good for kind in ('train_id', 'color')
+  ]
+  assert (result.pictures, len(result.failed)) == (33, 2)
+  assert files_below(out) == sorted(p.name for p in result.written)
+  skipped = [r.getMessage() for r in caplog.records]
+  assert [name in m for name, m in zip(('03.png', '20.png'), skipped)] == [
+    True,
+    True,
+  ]
+  for i in good:
+    pred = read(out / f'{i:02}_train_id.png')
+    np.testing.assert_array_equal(pred, expected(read(folder / f'{i:02}.png')))
+    colours = read(out / f'{i:02}_color.png')
+    np.testing.assert_array_equal(colours, INFO.palette[pred])
+
+
+def whole_pictures_only(folder):
+  """How many PNGs are there; all of them whole, and nothing else."""
+  names = files_below(folder)
+  assert all(name.endswith('.png') for name in names)
+  return sum(read(folder / name).size > 0 for name in names)
+
+
+@pytest.mark.parametrize('broken', ['00', '20', '39'])
+def test_a_result_that_can_not_be_written(tmp_path, monkeypatch, broken):
+  folder, out = tmp_path / 'in', tmp_path / 'out'
+  for i in range(40):
+    save(folder / f'{i:02}.png', picture())
+  save_picture = Image.Image.save
+
+  def full(self, path, *args, **options):
+    save_picture(self, path, *args, **options)
+    if pathlib.Path(path).name.startswith(broken):
+      raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(Image.Image, 'save', full)
+  with pytest.raises(
+    RunError, match=rf'{broken}_train_id\.png .*No space left'
+  ):
+    run([folder], out)
+  assert not list(out.glob(f'{broken}*'))
+  # All that was begun before is done.
+  names = [f'{i:02}_train_id.png' for i in range(int(broken))]
+  assert {*names} <= {*files_below(out)}
+  assert whole_pictures_only(out) < 40
+
+
+def test_results_appear_at_once(tmp_path, monkeypatch):
+  save(tmp_path / 'in' / 'a.png', picture())
+  save_picture, there = Image.Image.save, []
+
+  def slow(self, path, *args, **options):
+    there.append(files_below(tmp_path / 'out'))
+    save_picture(self, path, *args, **options)
+    there.append(files_below(tmp_path / 'out'))
+
+  monkeypatch.setattr(Image.Image, 'save', slow)
+  run([tmp_path / 'in'], tmp_path / 'out')
+  assert there == [[], ['a_train_id.png.part']]
+  assert files_below(tmp_path / 'out') == ['a_train_id.png']
+
+
+def test_an_interrupt_leaves_whole_files(tmp_path):
+  folder, out = tmp_path / 'in', tmp_path / 'out'
+  for i in range(60):
+    save(folder / f'{i:02}.png', picture())
+  plain = predictor()
+
+  class Interrupted:
+    shapes = frozenset()
+    num_classes, largest_scale = plain.num_classes, plain.largest_scale
+    prepare, finish = plain.prepare, plain.finish
+    count = 0
+
+    def start(self, images, size):
+      self.count += 1
+      if self.count == 30:
+        raise KeyboardInterrupt
+      return plain.start(images, size)
+
+  pictures = picture_paths.find([str(folder)], out)
+  before = threading.active_count()
+  with pytest.raises(KeyboardInterrupt):
+    predict.predict_pictures(Interrupted(), pictures, out, INFO, ['train_id'])
+  assert threading.active_count() == before
+  assert whole_pictures_only(out) <= 28
+
+
+@pytest.mark.parametrize('where', ['read', 'write_png'])
+def test_what_goes_wrong_in_a_thread_names_the_picture(
+  tmp_path, monkeypatch, where
+):
+  save(tmp_path / 'in' / 'a.png', picture())
+
+  def broken(*_):
+    raise MemoryError('no room')
+
+  monkeypatch.setattr(predict.picture_files, where, broken)
+  with pytest.raises(MemoryError, match='no room') as caught:
+    run([tmp_path / 'in'], tmp_path / 'out')
+  assert 'a.png' in caught.value.__notes__[0]

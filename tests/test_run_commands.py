@@ -165,6 +165,11 @@ def test_commands(run, evaluated, tmp_path):
   assert done.returncode == 1, done.stderr
   assert 'c.png' in done.stderr and 'Traceback' not in done.stderr
   assert '1 pictures could not be used' in done.stderr
+  assert re.search(
+    r'4 files written.*\n2 pictures in [\d.]+ s, [\d.]+ a second from start to '
+    r'end; shapes compiled: 1\n',
+    done.stdout,
+  )
   written = sorted(p.name for p in (tmp_path / 'out').iterdir())
   assert written == [
     *('a_label_id.png', 'a_overlay.png', 'b_label_id.png', 'b_overlay.png'),

@@ -89,7 +89,7 @@ def test_table_goes_before_the_rule(tmp_path):
     dict(rate=3),
   ):
     assert chosen(**other) == 'space_to_batch', other
-  assert chosen(platform='cpu') == 'xla'
+  assert chosen(platform='cpu') == 'dense_cpu'
   # The kind of device goes before the platform.
   folder = tmp_path / 'devices'
   folder.mkdir()
