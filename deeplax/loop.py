@@ -97,6 +97,7 @@ class Loop:
       previous = (step, metrics)
       bar.update()
       if step == first_step + 1:
+        self.writer.open()  # takes seconds, while the device is busy
         jax.block_until_ready(metrics)
         clock.start(step)  # compilation is not a step
       evaluating = step % config.eval_every == 0 or step == total
