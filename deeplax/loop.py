@@ -210,5 +210,6 @@ class _Clock:
 
 
 def _put(batch, mesh):
-  keys = ('image', 'label', 'valid')
-  return sharding.put_batch({key: batch[key] for key in keys}, mesh)
+  keys = ('image', 'label', 'valid', 'photometric')
+  used = {key: batch[key] for key in keys if key in batch}
+  return sharding.put_batch(used, mesh)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from deeplax.data import geometry, ops
 from deeplax.data.errors import DataError
-from deeplax.data.photometric import distort
+from deeplax.data.photometric import distort, draw
 
 
 def coordinates(height, width):
@@ -347,7 +347,7 @@ def test_photometric_does_what_each_name_says():
   image = noise(20, 30)['image']
 
   def only(*use, first=True):
-    return distort(image, _Draws(use, first, 20.4, 1.3, 0.5, 18))
+    return distort(image, draw(_Draws(use, first, 20.4, 1.3, 0.5, 18)))
 
   np.testing.assert_array_equal(only(0, 0, 0, 0), image)
   brighter = np.clip(np.rint(image + 20.4), 0, 255)
