@@ -1,5 +1,6 @@
 """The loop of a run: steps, what they report, evaluation, saving."""
 
+import itertools
 import logging
 import math
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from deeplax import sharding, summaries, visualize
+from deeplax import prefetch, sharding, summaries, visualize
 from deeplax.checkpoint import Checkpointer
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
@@ -73,30 +74,30 @@ class Loop:
       dynamic_ncols=True,
       disable=not sys.stderr.isatty(),
     )
-    with bar, logging_redirect_tqdm([log]):
-      scalars = self.steps(state, first_step, train_step, batches, mesh, bar)
+    ahead = prefetch.Prefetch(
+      itertools.islice(batches, total - first_step), lambda b: _put(b, mesh)
+    )
+    with bar, logging_redirect_tqdm([log]), ahead:
+      scalars = self.steps(state, first_step, train_step, ahead, bar)
     self.checkpointer.wait()
     return scalars
 
-  def steps(self, state, first_step, train_step, batches, mesh, bar):
+  def steps(self, state, first_step, train_step, batches, bar):
     """The steps themselves, each followed by what is due after it."""
     config = self.config
     total = config.total_steps
     scalars = {}
     clock = _Clock()
     previous = None
-    batch = _put(next(batches), mesh)
-    for step in range(first_step + 1, total + 1):
+    for step, batch in enumerate(batches, first_step + 1):
       state, metrics = train_step(state, batch)
-      # The device works on; the next batch is fetched and the step before
-      # this one is looked at meanwhile.
-      if step < total:
-        batch = _put(next(batches), mesh)
+      # The device works on; the step before this one is looked at meanwhile.
       if previous:
         self.check(*previous)
       previous = (step, metrics)
       bar.update()
       if step == first_step + 1:
+        self.writer.open()  # takes seconds, while the device is busy
         jax.block_until_ready(metrics)
         clock.start(step)  # compilation is not a step
       evaluating = step % config.eval_every == 0 or step == total
@@ -209,5 +210,6 @@ class _Clock:
 
 
 def _put(batch, mesh):
-  keys = ('image', 'label', 'valid')
-  return sharding.put_batch({key: batch[key] for key in keys}, mesh)
+  keys = ('image', 'label', 'valid', 'photometric')
+  used = {key: batch[key] for key in keys if key in batch}
+  return sharding.put_batch(used, mesh)

@@ -45,7 +45,8 @@ def create_state(
     step=jnp.zeros((), jnp.int32),
     params=params,
     batch_stats=variables.get('batch_stats', {}),
-    opt_state=tx.init(params),
+    # One program, not one for each shape there is: these take seconds.
+    opt_state=jax.jit(tx.init)(params),
     # A copy: the step donates its state, and one buffer can't go twice.
     ema_params=jax.tree.map(jnp.array, params) if ema else None,
   )

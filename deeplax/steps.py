@@ -9,6 +9,7 @@ import optax
 from jax.sharding import Mesh
 
 from deeplax import inference, losses, metrics, sharding, upsampled
+from deeplax.ops import photometric
 from deeplax.ops.resize import Grid
 from deeplax.state import TrainState
 
@@ -52,7 +53,8 @@ def make_train_step(
   bool[B]}`, split over the mesh. The loss is sum / weight over the whole
   batch; with `accumulate` = A the batch goes through the network in A parts,
   sums and weights are added, and one division and one update follow. Batch
-  normalisation then sees each part by itself, one after the other.
+  normalisation then sees each part by itself, one after the other. Where the
+  batch has `'photometric'`, float32[B,6], `ops.photometric` comes first.
 
   Args:
     model: A module of `deeplax.models.build`.
@@ -77,9 +79,12 @@ def make_train_step(
   grid = Grid(align_corners, half_pixel_centers)
 
   def part_sums(params, batch_stats, batch, key, step):
+    image = batch['image']
+    if 'photometric' in batch:
+      image = photometric.distort(image, batch['photometric'])
     (logits, endpoints), updates = model.apply(
       {'params': params, 'batch_stats': batch_stats},
-      batch['image'],
+      image,
       train=True,
       rngs={'dropout': key},
       mutable=['batch_stats'],

@@ -57,6 +57,9 @@ def last_with(workdir: pathlib.Path, name: str) -> dict[str, float]:
 class Summaries:
   """Writes scalars, pictures and texts of one process of a run.
 
+  TensorBoard's file waits for `open`, or for the first row: that imports
+  tensorflow, for seconds in which the device may as well be at work.
+
   Args:
     workdir: metrics.jsonl and the TensorBoard files go here.
     active: False makes every method do nothing: one process of a job writes.
@@ -68,7 +71,18 @@ class Summaries:
       return
     # Line by line, so that a killed run leaves whole lines behind.
     self._file = (workdir / FILE).open('a', buffering=1)
-    self._writer = _tensorboard_writer(workdir)
+    self._workdir = workdir
+    self._writer, self._opened, self._first = None, False, None
+
+  def open(self) -> None:
+    """Opens the TensorBoard file and writes what `start` was given."""
+    if not self._active or self._opened:
+      return
+    self._opened = True
+    self._writer = _tensorboard_writer(self._workdir)
+    if self._writer and self._first:
+      self._describe(*self._first)
+    self._first = None
 
   def scalars(self, step: int, values: Mapping[str, float]) -> None:
     """Writes plain numbers; those that are not finite only to TensorBoard."""
@@ -77,33 +91,37 @@ class Summaries:
     values = {name: float(value) for name, value in values.items()}
     row = {k: v for k, v in values.items() if math.isfinite(v)}
     self._file.write(json.dumps({'step': step} | row) + '\n')
+    self.open()
     if self._writer:
       self._writer.write_scalars(step, values)
 
   def images(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
     """Writes uint8[H,W,3] pictures to TensorBoard."""
+    self.open()
     if self._active and self._writer:
       batches = {name: image[None] for name, image in pictures.items()}
       self._writer.write_images(step, batches)
 
   def start(self, step: int, config: dict[str, Any], params: Any) -> None:
-    """Writes what describes the run, to TensorBoard.
+    """Describes the run, for the head of TensorBoard's file.
 
     Args:
       step: Step at which it starts.
       config: Nested; its leaves become hyper-parameters.
       params: Tree of parameters, for the overview.
     """
-    if self._active and self._writer:
-      from clu import parameter_overview
+    self._first = step, config, params
 
-      table = parameter_overview.get_parameter_overview(
-        params, include_stats=False
-      )
-      # Four spaces make a preformatted block in Markdown.
-      block = ''.join(f'    {line}\n' for line in table.splitlines())
-      self._writer.write_texts(step, {'parameters': block})
-      self._writer.write_hparams(_hparams(config))
+  def _describe(self, step, config, params):
+    from clu import parameter_overview
+
+    table = parameter_overview.get_parameter_overview(
+      params, include_stats=False
+    )
+    # Four spaces make a preformatted block in Markdown.
+    block = ''.join(f'    {line}\n' for line in table.splitlines())
+    self._writer.write_texts(step, {'parameters': block})
+    self._writer.write_hparams(_hparams(config))
 
   def flush(self) -> None:
     if self._active and self._writer:

@@ -13,6 +13,8 @@ import optax
 import pytest
 
 from deeplax import losses, models, optimizers, sharding, state, steps
+from deeplax.data import photometric
+from deeplax.ops import photometric as ops_photometric
 
 CLASSES = 5
 SHAPE = (8, 32, 48)
@@ -280,6 +282,47 @@ def test_a_batch_without_labels_moves_nothing_by_its_gradient():
   after, rows = run(model, [batch])
   assert rows[0]['loss'] == rows[0]['gradient_norm'] == 0
   assert np.isfinite(optax.tree.norm(after.params))
+
+
+def with_numbers(seed):
+  batch = batch_of(seed)
+  rng = np.random.default_rng(seed)
+  numbers = [photometric.draw(rng) for _ in batch['image']]
+  return {**batch, 'photometric': np.array(numbers, np.float32)}
+
+
+def test_colours_are_distorted_before_the_network():
+  batch = with_numbers(8)
+  image = ops_photometric.distort(batch['image'], batch['photometric'])
+  plain = {k: v for k, v in batch.items() if k != 'photometric'}
+  inside, a = run(Tiny(), [batch])
+  before, b = run(Tiny(), [{**plain, 'image': np.asarray(image)}])
+  assert a[0]['loss'] == pytest.approx(b[0]['loss'], rel=1e-6)
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6),
+    inside.params,
+    before.params,
+  )
+  assert run(Tiny(), [plain])[1][0]['loss'] != pytest.approx(a[0]['loss'])
+
+
+@pytest.mark.parametrize(
+  'options',
+  [{'devices': 8}, {'devices': 8, 'spatial': 2}, {'accumulate': 2}],
+  ids=str,
+)
+def test_each_picture_gets_its_own_colours(options):
+  """However the batch is split over devices, rows over them, or into parts."""
+  batches = [with_numbers(9), with_numbers(10)]
+  model = Tiny(frozen=True)
+  one, rows = run(model, batches)
+  other, other_rows = run(model, batches, **options)
+  assert rows[-1]['loss'] == pytest.approx(other_rows[-1]['loss'], abs=1e-5)
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, atol=2e-5),
+    one.params,
+    other.params,
+  )
 
 
 def test_loss_falls_on_one_batch():

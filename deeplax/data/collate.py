@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from deeplax.data import ops as operations
+from deeplax.data import photometric
 from deeplax.data.errors import DataError
 from deeplax.data.geometry import MEAN_PIXEL
 from deeplax.data.info import IGNORE_LABEL
@@ -14,10 +15,16 @@ Batch = dict[str, Any]
 
 
 class Load:
-  """Position in the source -> example, or the error that it raised."""
+  """Position in the source -> example, or the error that it raised.
 
-  def __init__(self, source, ops: tuple[operations.Op, ...]):
-    self._source, self._ops = source, ops
+  With `draw`, the example also gets the numbers of a `photometric()` that
+  follows on the device; they are those that it would have drawn here.
+  """
+
+  def __init__(
+    self, source, ops: tuple[operations.Op, ...], *, draw: bool = False
+  ):
+    self._source, self._ops, self._draw = source, ops, draw
 
   def __call__(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
     index = int(index)
@@ -25,14 +32,21 @@ class Load:
       example = operations.apply(self._ops, dict(self._source[index]), rng)
     except DataError as error:
       return {'index': np.int64(index), 'errors': (error,)}
+    if self._draw:
+      example['photometric'] = photometric.draw(rng)
     return {**example, 'index': np.int64(index), 'errors': ()}
 
 
 class Collate:
-  """Examples of one size -> a training batch."""
+  """Examples of one size -> a training batch.
 
-  def __init__(self, size: tuple[int, int] | None):
-    self._size = size
+  With `draw`, examples have `'photometric'`, and so has the batch: float32
+  [b, 6], the fields of `photometric.Numbers`, that of a picture left as it is
+  where an example is not valid.
+  """
+
+  def __init__(self, size: tuple[int, int] | None, *, draw: bool = False):
+    self._size, self._draw = size, draw
 
   def __call__(self, examples: Sequence[dict[str, Any]]) -> Batch:
     errors = tuple(error for e in examples for error in e['errors'])
@@ -53,6 +67,10 @@ class Collate:
       valid = batch['valid'][i]
       batch['image'][i] = example['image'] if valid else MEAN_PIXEL
       batch['label'][i] = example['label'] if valid else IGNORE_LABEL
+    if self._draw:
+      as_it_is = photometric.Numbers()
+      numbers = [e.get('photometric', as_it_is) for e in examples]
+      batch['photometric'] = np.array(numbers, np.float32)
     return batch
 
 

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from deeplax.data import geometry
+from deeplax.data import photometric as colours
 from deeplax.data.geometry import Example
 from deeplax.data.info import IGNORE_LABEL
-from deeplax.data.photometric import distort
 from deeplax.data.spec import (
   Op,
   OpsError,
@@ -37,6 +37,7 @@ __all__ = [
   'known',
   'parse',
   'register',
+  'split',
 ]
 
 CROP_TRIES = 10
@@ -70,6 +71,17 @@ def crop_size(ops: Sequence[Op]) -> Size | None:
   for op in ops:
     size = op._entry.size(size, **dict(op.arguments))
   return size
+
+
+def split(ops: Sequence[Op]) -> tuple[tuple[Op, ...], bool]:
+  """What has to be done on the host, and whether `photometric` is left over.
+
+  It changes colours alone, so that as the last of the operations it can be left
+  to the device. Anywhere else what follows would see other pictures.
+  """
+  ops = tuple(ops)
+  left = bool(ops) and ops[-1].name == 'photometric'
+  return (ops[:-1] if left else ops), left
 
 
 def _above_zero(value, _):
@@ -155,7 +167,8 @@ def _mirror(array: np.ndarray) -> np.ndarray:
 @register(lambda size: size)
 def photometric(example: Example, rng: np.random.Generator) -> Example:
   """Distorts brightness, contrast, saturation and hue of the image."""
-  return {**example, 'image': distort(example['image'], rng)}
+  numbers = colours.draw(rng)
+  return {**example, 'image': colours.distort(example['image'], numbers)}
 
 
 @register(lambda size, *, h, w: (h, w), lazy=True, h=at_least(1), w=at_least(1))

@@ -1,4 +1,9 @@
-"""Photometric distortion: brightness, contrast, saturation and hue."""
+"""Photometric distortion: brightness, contrast, saturation and hue.
+
+`deeplax.ops.photometric` does the same on a device, with numbers drawn here.
+"""
+
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -9,28 +14,32 @@ SATURATION = (0.5, 1.5)
 HUE = 18  # either way, in OpenCV's units: 180 is the full circle
 
 
-def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """Distorts the colours of a picture as SSD and mmsegmentation do.
+class Numbers(NamedTuple):
+  """What is to be done to one picture.
 
-  Brightness, then contrast, saturation and hue, each with probability 1/2;
-  contrast comes before or after saturation and hue with equal probability.
-  After each of brightness, contrast and the pair of saturation and hue, values
-  are rounded to the nearest integer and cut to 0..255. (mmsegmentation
-  truncates instead, and returns to RGB between saturation and hue: differences
-  of a grey level or two.) Hue wraps around.
+  Attributes:
+    brightness: Grey levels to add.
+    contrast: Factor on all values.
+    saturation: Factor.
+    hue: Shift, in OpenCV's units.
+    through_hsv: Whether the picture goes through HSV, whose 8 bits round.
+    contrast_first: Whether contrast comes before saturation and hue.
+  """
+
+  brightness: float = 0.0
+  contrast: float = 1.0
+  saturation: float = 1.0
+  hue: int = 0
+  through_hsv: bool = False
+  contrast_first: bool = False
+
+
+def draw(rng: np.random.Generator) -> Numbers:
+  """The chance in `distort`: brightness, contrast, saturation and hue each with
+  probability 1/2.
 
   All random numbers are drawn whether used or not, so that what follows in the
   pipeline does not depend on the coins thrown here.
-
-  Args:
-    image: uint8[H, W, 3], RGB; not changed.
-    rng: Source of randomness.
-
-  Returns:
-    uint8[H, W, 3].
-
-  Source: Liu et al., SSD, arXiv:1512.02325, section 2.2 (data augmentation);
-  `PhotoMetricDistortion` of mmsegmentation.
   """
   use = rng.random(4) < 0.5
   contrast_first = rng.random() < 0.5
@@ -38,18 +47,50 @@ def distort(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
   contrast = rng.uniform(*CONTRAST)
   saturation = rng.uniform(*SATURATION)
   hue = int(rng.integers(-HUE, HUE + 1))
+  return Numbers(
+    brightness=brightness if use[0] else 0.0,
+    contrast=contrast if use[1] else 1.0,
+    saturation=saturation if use[2] else 1.0,
+    hue=hue if use[3] else 0,
+    through_hsv=bool(use[2] or use[3]),
+    contrast_first=contrast_first,
+  )
 
-  if use[0]:
-    image = _linear(image, 1.0, brightness)
-  if use[1] and contrast_first:
-    image = _linear(image, contrast, 0.0)
-  if use[2] or use[3]:
-    image = _saturation_and_hue(
-      image, saturation if use[2] else 1.0, hue if use[3] else 0
-    )
-  if use[1] and not contrast_first:
-    image = _linear(image, contrast, 0.0)
+
+def distort(image: np.ndarray, numbers: Numbers) -> np.ndarray:
+  """Distorts the colours of a picture as SSD and mmsegmentation do.
+
+  Brightness, then contrast, saturation and hue; contrast comes before or after
+  saturation and hue. After each of brightness, contrast and the pair of
+  saturation and hue, values are rounded to the nearest integer and cut to
+  0..255. (mmsegmentation truncates instead, and returns to RGB between
+  saturation and hue: differences of a grey level or two.) Hue wraps around.
+
+  Args:
+    image: uint8[H, W, 3], RGB; not changed.
+    numbers: From `draw`.
+
+  Returns:
+    uint8[H, W, 3].
+
+  Source: Liu et al., SSD, arXiv:1512.02325, section 2.2 (data augmentation);
+  `PhotoMetricDistortion` of mmsegmentation.
+  """
+  if numbers.brightness:
+    image = _linear(image, 1.0, numbers.brightness)
+  if numbers.contrast_first:
+    image = _contrast(image, numbers)
+  if numbers.through_hsv:
+    image = _saturation_and_hue(image, numbers.saturation, numbers.hue)
+  if not numbers.contrast_first:
+    image = _contrast(image, numbers)
   return image
+
+
+def _contrast(image: np.ndarray, numbers: Numbers) -> np.ndarray:
+  if numbers.contrast == 1:
+    return image
+  return _linear(image, numbers.contrast, 0.0)
 
 
 def _linear(image: np.ndarray, factor: float, offset: float) -> np.ndarray:

@@ -88,6 +88,7 @@ def train_batches(
   process_index: int = 0,
   process_count: int = 1,
   on_error: str = 'raise',
+  photometric_on_device: bool = False,
 ) -> Batches:
   """Endless batches for training; see the top of this file for their order.
 
@@ -102,11 +103,14 @@ def train_batches(
     process_index, process_count: This process and how many there are.
     on_error: `'raise'`, or `'skip'` to put an example that raises `DataError`
       into the batch as `valid=False`, mean-pixel image and label 255.
+    photometric_on_device: Leave a `photometric()` that ends `ops` to
+      `deeplax.ops.photometric`: its numbers are drawn as ever and come along.
 
   Returns:
     This process's share, b = batch_size / process_count: `'image'`
     uint8[b, H, W, 3], `'label'` uint8[b, H, W], `'valid'` bool[b], `'index'`
-    int64[b] (position in the source).
+    int64[b] (position in the source), and `'photometric'` float32[b, 6] where
+    it is left to the device.
 
   Raises:
     ValueError: An argument out of range, or an empty source.
@@ -124,6 +128,9 @@ def train_batches(
     raise ValueError(
       f'start_step (={start_step}) and seed (={seed}) must not be negative.'
     )
+  draw = False
+  if photometric_on_device:
+    ops, draw = operations.split(ops)
   import grain  # imports jax: not on import of deeplax.data
 
   order_seed, chance_seed = np.random.SeedSequence(seed).generate_state(2)
@@ -131,11 +138,11 @@ def train_batches(
     grain.MapDataset.range(len(source))
     .shuffle(seed=int(order_seed))
     .repeat(_POSITIONS // len(source))
-    .random_map(Load(source, ops), seed=int(chance_seed))
+    .random_map(Load(source, ops, draw=draw), seed=int(chance_seed))
     .slice(slice(process_index, None, process_count))
     .batch(
       batch_size // process_count,
-      batch_fn=Collate(operations.crop_size(ops)),
+      batch_fn=Collate(operations.crop_size(ops), draw=draw),
     )
     .slice(slice(start_step, None))
   )

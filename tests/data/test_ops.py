@@ -1,6 +1,9 @@
 """Operations: grammar, geometry, and windows equal to the whole."""
 
+import pathlib
 import pickle
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from deeplax.data import geometry, ops
 from deeplax.data.errors import DataError
-from deeplax.data.photometric import distort
+from deeplax.data.photometric import distort, draw
 
 
 def coordinates(height, width):
@@ -200,6 +203,51 @@ def test_fused_operations_equal_operations_one_by_one():
     np.testing.assert_array_equal(fused['label'], stepwise['label'])
 
 
+FORBIDDEN = """
+import ctypes, mmap, sys
+sys.path.insert(0, {root!r})
+import numpy as np
+from deeplax.data import geometry
+
+PAGE = mmap.PAGESIZE
+shape = 64, PAGE, 3  # rows of whole pages
+memory = mmap.mmap(-1, np.prod(shape))
+image = np.frombuffer(memory, np.uint8).reshape(shape)
+protect = ctypes.CDLL(None, use_errno=True).mprotect
+protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+for row in [*range({first}), *range({last} + 1, 64)]:
+  assert protect(image[row].ctypes.data, 3 * PAGE, 0) == 0  # PROT_NONE
+label = image[..., 0]
+example = {{'image': image, 'label': label, 'id': ''}}
+size = round(64 * {factor}), round(PAGE * {factor})
+if {factor} != 1:
+  example = geometry.scale(example, *size)
+crop = geometry.crop(example, size[0] // 2, 100, 8, 16)
+print(crop['image'].sum(), crop['label'].sum())
+"""
+
+
+@pytest.mark.parametrize('factor, rows', [(1, 8), (0.5, 16), (2, 5)])
+def test_a_crop_reads_its_rows_alone(factor, rows):
+  """Out of a memory map, say: those of the rest kill whoever reads them."""
+
+  def run_with(first, last):
+    code = FORBIDDEN.format(
+      root=str(pathlib.Path(__file__).resolve().parents[2]),
+      factor=factor,
+      first=first,
+      last=last,
+    )
+    return subprocess.run(
+      [sys.executable, '-c', code], capture_output=True, check=False
+    ).returncode
+
+  # Bilinear pixels look at one row more, above where they are enlarged.
+  assert run_with(32 - (factor > 1), 31 + rows) == 0
+  assert run_with(33, 31 + rows) < 0
+  assert run_with(0, 30 + rows - (factor > 1)) < 0
+
+
 @pytest.mark.parametrize('size', [(64, 96), (51, 301), (128, 192), (31, 47)])
 def test_whole_pictures_agree_with_opencv(size):
   example = noise(64, 96)
@@ -347,7 +395,7 @@ def test_photometric_does_what_each_name_says():
   image = noise(20, 30)['image']
 
   def only(*use, first=True):
-    return distort(image, _Draws(use, first, 20.4, 1.3, 0.5, 18))
+    return distort(image, draw(_Draws(use, first, 20.4, 1.3, 0.5, 18)))
 
   np.testing.assert_array_equal(only(0, 0, 0, 0), image)
   brighter = np.clip(np.rint(image + 20.4), 0, 255)

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from deeplax.data import geometry, grouping
+from deeplax.data import geometry, grouping, photometric
 from deeplax.data.errors import DataError
 from deeplax.data.pipeline import eval_batches, train_batches
 from deeplax.data.workers import WorkerError
@@ -121,6 +121,60 @@ def test_restart_goes_on_with_the_same_batches(straight):
   assert_equal(train(5, start_step=7), straight[7:12])
   share = {'process_index': 1, 'process_count': 2}
   assert_equal(train(2, start_step=4, **share), train(6, **share)[4:])
+
+
+def distorted(batches):
+  """What a device makes of batches whose colours are left to it."""
+  for batch in batches:
+    numbers = [photometric.Numbers(*row) for row in batch.pop('photometric')]
+    for i, row in enumerate(numbers):
+      batch['image'][i] = photometric.distort(batch['image'][i], row)
+  return batches
+
+
+@pytest.mark.parametrize(
+  'options', [{}, {'workers': 2}, {'start_step': 3}], ids=str
+)
+def test_colours_left_to_the_device_are_those_of_the_host(straight, options):
+  batches = train(5, photometric_on_device=True, **options)
+  start = options.get('start_step', 0)
+  for batch, host in zip(batches, straight[start:]):
+    assert batch['photometric'].dtype == np.float32
+    assert not np.array_equal(batch['image'], host['image'])
+  # Hue is a whole number again; the rest may be a level off in float32.
+  for batch in batches:
+    assert (batch['photometric'][:, 3] % 1 == 0).all()
+  for one, other in zip(distorted(batches), straight[start:]):
+    difference = one['image'].astype(int) - other['image']
+    assert np.abs(difference).max() <= 1
+    assert (difference != 0).mean() < 1e-3
+    np.testing.assert_array_equal(one['label'], other['label'])
+
+
+def test_processes_draw_the_numbers_of_the_global_batch():
+  whole = train(3, photometric_on_device=True)
+  for p in range(2):
+    share = train(
+      3, photometric_on_device=True, process_index=p, process_count=2
+    )
+    for part, batch in zip(share, whole):
+      for key in ('image', 'photometric'):
+        np.testing.assert_array_equal(part[key], batch[key][p::2])
+
+
+def test_a_picture_that_is_skipped_keeps_its_colour():
+  options = {'source': Pictures(7, bad=(2,)), 'on_error': 'skip'}
+  batches = train(4, photometric_on_device=True, **options)
+  missing = np.concatenate([b['photometric'][~b['valid']] for b in batches])
+  assert len(missing)
+  assert (missing == photometric.Numbers()).all()
+
+
+@pytest.mark.parametrize(
+  'ops', ['photometric()|random_crop(12, 16)', 'random_crop(12, 16)']
+)
+def test_only_colours_at_the_end_can_be_left_to_the_device(ops):
+  assert_equal(train(2, ops=ops, photometric_on_device=True), train(2, ops=ops))
 
 
 def test_a_step_far_out_comes_at_once():
