@@ -8,6 +8,8 @@ import jax.numpy as jnp
 
 from deeplax.ops import batch_norm as norm_ops
 from deeplax.ops import conv as conv_ops
+from deeplax.ops.layout import Layout
+from deeplax.ops.masked_batch_norm import masked_batch_norm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Style:
   bn_unbiased: bool
   freeze_bn: bool
   bounded: bool = False  # ReLU is capped at 6
+  space_to_batch: str = 'auto'  # of atrous stages: see `units.run_units`
+  layout: Layout | None = None  # that pictures are in; None: the ordinary one
 
   def relu(self, x: jax.Array) -> jax.Array:
     """ReLU, capped or not."""
@@ -52,10 +56,22 @@ class Conv(nn.Module):
   out_dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`.
+  def __call__(
+    self,
+    x: jax.Array,
+    *,
+    train: bool,
+    convolved: jax.Array | None = None,
+  ) -> jax.Array:
+    """Convolves, and adds the bias.
 
-    Whether it is trained says what the lowering should be fast at.
+    Args:
+      x: `[B, H, W, C]`.
+      train: Whether the lowering should be fast at gradients, too.
+      convolved: What the kernel makes of x, where somebody knows it already.
+
+    Returns:
+      `[B, ceil(H / stride), ceil(W / stride), features]`.
     """
     kernel = self.param(
       'kernel',
@@ -63,16 +79,7 @@ class Conv(nn.Module):
       (self.size, self.size, x.shape[-1] // self.groups, self.features),
       self.style.param_dtype,
     )
-    y = conv_ops.conv(
-      x.astype(self.style.dtype),
-      kernel.astype(self.style.dtype),
-      stride=self.stride,
-      rate=self.rate,
-      groups=self.groups,
-      padding=self.padding,
-      out_dtype=self.out_dtype,
-      train=train,
-    )
+    y = self._convolve(x, kernel, train) if convolved is None else convolved
     if self.use_bias:
       bias = self.param(
         'bias',
@@ -82,6 +89,21 @@ class Conv(nn.Module):
       )
       y = y + bias.astype(y.dtype)
     return y
+
+  def _convolve(self, x, kernel, train):
+    x, rate, layout = x.astype(self.style.dtype), self.rate, self.style.layout
+    if layout and self.size > 1:
+      x, rate = layout.clear(x), rate // layout.rate
+    return conv_ops.conv(
+      x,
+      kernel.astype(self.style.dtype),
+      stride=self.stride,
+      rate=rate,
+      groups=self.groups,
+      padding=self.padding,
+      out_dtype=self.out_dtype,
+      train=train,
+    )
 
 
 class BatchNorm(nn.Module):
@@ -120,9 +142,15 @@ class BatchNorm(nn.Module):
     running_var = self.variable(
       'batch_stats', 'var', jnp.ones, (channels,), dtype
     )
-    values_per_channel = x.size // channels
+    layout = self.style.layout
+    values_per_channel = layout.count(x) if layout else x.size // channels
     if train and not self.style.freeze_bn and values_per_channel > 1:
-      y, mean, var = norm_ops.batch_norm(x, scale, bias, epsilon)
+      if layout and not layout.full:
+        y, mean, var = masked_batch_norm(
+          x, scale, bias, epsilon, layout.mask(x), values_per_channel
+        )
+      else:
+        y, mean, var = norm_ops.batch_norm(x, scale, bias, epsilon)
       if self.style.bn_unbiased:
         var = var * (values_per_channel / (values_per_channel - 1))
       if not self.is_initializing():
@@ -152,7 +180,13 @@ class ConvBn(nn.Module):
   relu: bool = True
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(
+    self,
+    x: jax.Array,
+    *,
+    train: bool,
+    convolved: jax.Array | None = None,
+  ) -> jax.Array:
     """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`."""
     x = Conv(
       self.features,
@@ -164,7 +198,7 @@ class ConvBn(nn.Module):
       use_bias=self.use_bias,
       padding=self.padding,
       name='conv',
-    )(x, train=train)
+    )(x, train=train, convolved=convolved)
     x = BatchNorm(self.style, name='bn')(x, train=train)
     return self.style.relu(x) if self.relu else x
 
