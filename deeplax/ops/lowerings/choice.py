@@ -147,6 +147,7 @@ def choose_stage(
   *,
   train: bool,
   depthwise: bool,
+  rows: Mapping[tuple[str, Shape], str] | None = None,
 ) -> str:
   """Says `'on'` or `'off'` to a stage in the layout of `rate`.
 
@@ -155,12 +156,13 @@ def choose_stage(
     height, width, channels: Of the stage's input.
     train: Whether gradients will be asked for.
     depthwise: Whether its kernels above 1x1 are depthwise.
+    rows: As of `choose`.
   """
   if rate > space_to_batch.LARGEST_RATE:
     return 'off'
   kind = 'depthwise_stage' if depthwise else 'dense_stage'
   shape = shape_of(kind, height, width, channels, rate=rate, train=train)
-  found = look_up(shape)
+  found = look_up(shape, rows=rows)
   return found or ('on' if jax.default_backend() == 'gpu' else 'off')
 
 
@@ -171,6 +173,7 @@ def choose_aspp(
   channels: int,
   *,
   train: bool,
+  rows: Mapping[tuple[str, Shape], str] | None = None,
 ) -> str:
   """Names one of `CHOICES['aspp']`.
 
@@ -178,11 +181,12 @@ def choose_aspp(
     rates: Of the branches.
     height, width, channels: Of their input.
     train: Whether gradients will be asked for.
+    rows: As of `choose`.
   """
   shape = shape_of(
     'aspp', height, width, channels, rate=max(rates), train=train
   )
-  found = look_up(shape)
+  found = look_up(shape, rows=rows)
   gpu = jax.default_backend() == 'gpu'
   return found or ('one_product' if gpu else 'convolutions')
 
