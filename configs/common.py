@@ -70,6 +70,8 @@ def base() -> ml_collections.ConfigDict:
         freeze_encoder_bn=False,  # the encoder's alone
         dtype='float32',  # of the computation; parameters stay float32
         remat=False,
+        space_to_batch='auto',  # on, off: layout of atrous stages
+        aspp_lowering='auto',  # convolutions, branch_products, one_product
       ),
       crf=dict(  # behind the network, for evaluate and predict
         use=False,

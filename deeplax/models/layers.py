@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 from deeplax.ops import batch_norm as norm_ops
 from deeplax.ops import conv as conv_ops
+from deeplax.ops.layout import Layout
+from deeplax.ops.masked_batch_norm import masked_batch_norm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +24,18 @@ class Style:
   bn_unbiased: bool
   freeze_bn: bool
   bounded: bool = False  # ReLU is capped at 6
+  space_to_batch: str = 'auto'  # of atrous stages: see `units.run_units`
+  layout: Layout | None = None  # that pictures are in; None: the ordinary one
 
   def relu(self, x: jax.Array) -> jax.Array:
     """ReLU, capped or not."""
     return nn.relu6(x) if self.bounded else nn.relu(x)
+
+  def ceiling(self, relu: bool) -> float | None:
+    """Where ReLU ends, see `ops.batch_norm.batch_norm`; None without one."""
+    if not relu:
+      return None
+    return 6.0 if self.bounded else math.inf
 
 
 class Conv(nn.Module):
@@ -53,10 +63,22 @@ class Conv(nn.Module):
   out_dtype: jnp.dtype | None = None
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`.
+  def __call__(
+    self,
+    x: jax.Array,
+    *,
+    train: bool,
+    convolved: jax.Array | None = None,
+  ) -> jax.Array:
+    """Convolves, and adds the bias.
 
-    Whether it is trained says what the lowering should be fast at.
+    Args:
+      x: `[B, H, W, C]`.
+      train: Whether the lowering should be fast at gradients, too.
+      convolved: What the kernel makes of x, where somebody knows it already.
+
+    Returns:
+      `[B, ceil(H / stride), ceil(W / stride), features]`.
     """
     kernel = self.param(
       'kernel',
@@ -64,16 +86,7 @@ class Conv(nn.Module):
       (self.size, self.size, x.shape[-1] // self.groups, self.features),
       self.style.param_dtype,
     )
-    y = conv_ops.conv(
-      x.astype(self.style.dtype),
-      kernel.astype(self.style.dtype),
-      stride=self.stride,
-      rate=self.rate,
-      groups=self.groups,
-      padding=self.padding,
-      out_dtype=self.out_dtype,
-      train=train,
-    )
+    y = self._convolve(x, kernel, train) if convolved is None else convolved
     if self.use_bias:
       bias = self.param(
         'bias',
@@ -83,6 +96,21 @@ class Conv(nn.Module):
       )
       y = y + bias.astype(y.dtype)
     return y
+
+  def _convolve(self, x, kernel, train):
+    x, rate, layout = x.astype(self.style.dtype), self.rate, self.style.layout
+    if layout and self.size > 1:
+      x, rate = layout.clear(x), rate // layout.rate
+    return conv_ops.conv(
+      x,
+      kernel.astype(self.style.dtype),
+      stride=self.stride,
+      rate=rate,
+      groups=self.groups,
+      padding=self.padding,
+      out_dtype=self.out_dtype,
+      train=train,
+    )
 
 
 class BatchNorm(nn.Module):
@@ -126,12 +154,18 @@ class BatchNorm(nn.Module):
     running_var = self.variable(
       'batch_stats', 'var', jnp.ones, (channels,), dtype
     )
-    values_per_channel = x.size // channels
+    layout = self.style.layout
+    values_per_channel = layout.count(x) if layout else x.size // channels
     if train and not self.style.freeze_bn and values_per_channel > 1:
-      ceiling = (6.0 if self.style.bounded else math.inf) if self.relu else None
-      y, mean, var = norm_ops.batch_norm(
-        x, scale, bias, epsilon, ceiling=ceiling
-      )
+      if layout and not layout.full:
+        y, mean, var = masked_batch_norm(
+          x, scale, bias, epsilon, layout.mask(x), values_per_channel
+        )
+        y = self.style.relu(y) if self.relu else y
+      else:
+        y, mean, var = norm_ops.batch_norm(
+          x, scale, bias, epsilon, ceiling=self.style.ceiling(self.relu)
+        )
       if self.style.bn_unbiased:
         var = var * (values_per_channel / (values_per_channel - 1))
       if not self.is_initializing():
@@ -162,7 +196,13 @@ class ConvBn(nn.Module):
   relu: bool = True
 
   @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+  def __call__(
+    self,
+    x: jax.Array,
+    *,
+    train: bool,
+    convolved: jax.Array | None = None,
+  ) -> jax.Array:
     """`[B, H, W, C]` to `[B, ceil(H / stride), ceil(W / stride), features]`."""
     x = Conv(
       self.features,
@@ -174,7 +214,7 @@ class ConvBn(nn.Module):
       use_bias=self.use_bias,
       padding=self.padding,
       name='conv',
-    )(x, train=train)
+    )(x, train=train, convolved=convolved)
     return BatchNorm(self.style, self.relu, name='bn')(x, train=train)
 
 

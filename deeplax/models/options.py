@@ -8,11 +8,14 @@ import jax.numpy as jnp
 
 from deeplax.crf import inputs
 from deeplax.models import atrous, layers, norms
+from deeplax.ops.lowerings import choice
 from deeplax.ops.resize import Grid
 
 DTYPES = ('float32', 'bfloat16', 'float64')
 PADDINGS = ('symmetric', 'same')
 UPSAMPLINGS = ('nearest', 'transposed')
+ASPP_LOWERINGS = ('auto', *choice.CHOICES['aspp'])
+SWITCHES = ('auto', 'on', 'off')
 _TUPLES = (
   'multi_grid',
   'atrous_rates',
@@ -80,6 +83,12 @@ class Options:
     freeze_encoder_bn: The same for the encoder alone.
     dtype: Of the computation. Parameters are float32, or float64 for float64.
     remat: Whether units of the encoder are recomputed for the gradient.
+    space_to_batch: Whether atrous stages of the encoder run in that layout,
+      `'on'` or `'off'`; `'auto'` where it is known to be faster. The network
+      is the same.
+    aspp_lowering: How ASPP's dense branches are computed: `'convolutions'`,
+      `'branch_products'` or `'one_product'`, see `ops/aspp.py`; `'auto'` for
+      the fastest as far as is known. The network is the same.
   """
 
   num_classes: int
@@ -125,6 +134,8 @@ class Options:
   freeze_encoder_bn: bool = False
   dtype: str = 'float32'
   remat: bool = False
+  space_to_batch: str = 'auto'
+  aspp_lowering: str = 'auto'
 
   def __post_init__(self):
     for name in _TUPLES:  # lists come out of JSON
@@ -155,6 +166,8 @@ class Options:
       ('dtype', DTYPES),
       ('padding', PADDINGS),
       ('unet_upsampling', UPSAMPLINGS),
+      ('space_to_batch', SWITCHES),
+      ('aspp_lowering', ASPP_LOWERINGS),
     ):
       if getattr(self, name) not in choices:
         raise ValueError(
@@ -239,4 +252,5 @@ class Options:
       bn_unbiased=self.bn_unbiased,
       freeze_bn=self.freeze_bn,
       bounded=self.bounded_activation,
+      space_to_batch=self.space_to_batch,
     )

@@ -4,10 +4,9 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from deeplax.ops import lowerings, rows
-from deeplax.ops.lowerings import choice
+from deeplax.ops.lowerings import choice, taps
 from deeplax.ops.lowerings.window import Window
 
 
@@ -72,7 +71,7 @@ def conv(
       for n, k in zip(x.shape[1:3], kernel.shape)
     )
   else:
-    kernel = _reachable_taps(kernel, x.shape[1:3], rate)
+    kernel = taps.reachable(kernel, x.shape[1:3], rate)
     pads = tuple((rate * (k // 2),) * 2 for k in kernel.shape[:2])
   window = Window(
     size=kernel.shape[:2],
@@ -108,25 +107,6 @@ def same_padding(
   reach = (-(-size // stride) - 1) * stride + (window - 1) * rate + 1
   total = max(reach - size, 0)
   return total // 2, total - total // 2
-
-
-def _reachable_taps(
-  kernel: jax.Array, size: tuple[int, ...], rate: int
-) -> jax.Array:
-  """Drops rows and columns of taps that would only ever read padding.
-
-  Exact: a tap `rate * d` pixels off the centre of an image of n pixels reads
-  a pixel only if `rate * d <= n - 1`. Pays for large rates on small maps, as
-  in atrous pyramids on crops; the dropped taps get the gradient 0, as before.
-  """
-  for axis, n in enumerate(size):
-    half = kernel.shape[axis] // 2
-    reach = min(half, (n - 1) // rate)
-    if reach < half:
-      kernel = lax.slice_in_dim(
-        kernel, half - reach, half + reach + 1, axis=axis
-      )
-  return kernel
 
 
 def up_convolve(

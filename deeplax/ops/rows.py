@@ -61,9 +61,8 @@ def sliding(
   everywhere = (reach, reach) if pad is None else pad
   if reach == 0 and stride == 1:
     return op(x, *weights, everywhere)
-  mesh = jax.typeof(x).sharding.mesh
-  devices = dict(mesh.shape).get(ROWS, 1)
-  if devices == 1 or AxisType.Manual in mesh.axis_types:
+  mesh, devices = jax.typeof(x).sharding.mesh, devices_of(x)
+  if devices == 1:
     return op(x, *weights, everywhere)
   pictures = dict(mesh.shape).get(BATCH, 1)
   batch = BATCH if x.shape[0] % pictures == 0 and pictures > 1 else None
@@ -88,6 +87,14 @@ def sliding(
     in_specs=(rows, *(P() for _ in weights)),
     out_specs=rows,
   )(x, *weights)
+
+
+def devices_of(x: jax.Array) -> int:
+  """Number of devices that the rows of `x` are split over; 1 inside of one."""
+  mesh = jax.typeof(x).sharding.mesh
+  if AxisType.Manual in mesh.axis_types:
+    return 1
+  return dict(mesh.shape).get(ROWS, 1)
 
 
 def _with_neighbours(

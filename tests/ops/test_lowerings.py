@@ -27,10 +27,12 @@ KINDS = {
   'depthwise_shifted': ['depthwise'],
   'depthwise_space_to_batch': ['depthwise'],
   'im2col': ['dense'],
+  'pallas_depthwise': ['depthwise'],
   'point': ['dense'],
   'shifted': ['dense'],
   'space_to_batch': ['dense', 'grouped', 'multiplied'],
 }
+UNSTRIDED = ('depthwise_space_to_batch', 'pallas_depthwise', 'space_to_batch')
 
 
 def plain(x, kernel, stride, rate, groups, padding):
@@ -117,7 +119,9 @@ def test_equals_xla_at_random(
 ):
   kind = data.draw(st.sampled_from(KINDS[name]))
   if 'space_to_batch' in name:
-    stride, rate = 1, min(max(rate, 2), 8)
+    rate = min(max(rate, 2), 8)
+  if name in UNSTRIDED:
+    stride = 1
   size = 1 if name == 'point' else size
   assert_equals_plain(
     name,
@@ -193,6 +197,7 @@ def test_over_devices(name):
     ('shifted', dict(kind='grouped')),
     ('im2col', dict(kind='grouped')),
     ('depthwise_shifted', dict(kind='multiplied')),
+    ('pallas_depthwise', dict(kind='depthwise', stride=2)),
     ('space_to_batch', dict(rate=1)),
     ('space_to_batch', dict(rate=9, side=40)),
     ('space_to_batch', dict(rate=2, stride=2)),

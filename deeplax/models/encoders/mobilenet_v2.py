@@ -26,6 +26,7 @@ as TensorFlow: the same at odd sizes, shifted by half a pixel at even ones.
 """
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -33,7 +34,7 @@ import jax
 from deeplax.models import atrous
 from deeplax.models.layers import ConvBn, Style
 from deeplax.models.options import Options
-from deeplax.models.remat import unit_runner
+from deeplax.models.units import run_units
 
 # Stage by stage: expansion, channels, units, stride.
 ROWS = (
@@ -180,7 +181,6 @@ class Stage(nn.Module):
     self, x: jax.Array, *, train: bool
   ) -> tuple[jax.Array, jax.Array]:
     """Returns the result and that of the last depthwise convolution."""
-    run = unit_runner(train=train, remat=self.remat)
     if self.root:
       x = ConvBn(
         self.root,
@@ -190,26 +190,36 @@ class Stage(nn.Module):
         padding=self.padding,
         name='root',
       )(x, train=train)
-    number = 0
-    for expansion, channels, units, nominal in self.rows:
-      for i in range(units):
-        number += 1
-        strided = nominal == 2 and i == 0
-        early = strided and self.variant.style != 'smp'
-        unit = InvertedResidual(
-          expansion,
-          self.variant.channels(channels),
-          stride=self.plan.stride if strided else 1,
-          rate=self.plan.rate_in if early else self.plan.rate,
-          sums=not strided,
-          padding=self.padding,
-          style=self.style,
-          name=f'unit{number}',
-        )
-        x, depthwise = run(unit, x)
+    units = self._units()
+
+    def make(i, style):
+      return InvertedResidual(
+        **units[i], padding=self.padding, style=style, name=f'unit{i + 1}'
+      )
+
+    rates = [u['rate'] if u['stride'] == 1 else 1 for u in units]
+    x, seen = run_units(self, make, rates, x, train=train, depthwise=True)
     if self.last:
       x = ConvBn(self.last, self.style, name='last')(x, train=train)
-    return x, depthwise
+    return x, seen[-1][1]
+
+  def _units(self) -> list[dict[str, Any]]:
+    """What tells the units apart, as arguments of `InvertedResidual`."""
+    units = []
+    for expansion, channels, count, nominal in self.rows:
+      for i in range(count):
+        strided = nominal == 2 and i == 0
+        early = strided and self.variant.style != 'smp'
+        units.append(
+          dict(
+            expansion=expansion,
+            features=self.variant.channels(channels),
+            stride=self.plan.stride if strided else 1,
+            rate=self.plan.rate_in if early else self.plan.rate,
+            sums=not strided,
+          )
+        )
+    return units
 
 
 class MobileNetV2(nn.Module):

@@ -26,6 +26,7 @@ rates (1, 2, 4) there: that is `multi_grid=(1, 1, 2)`.
 """
 
 import dataclasses
+import math
 
 import flax.linen as nn
 import jax
@@ -33,7 +34,7 @@ import jax
 from deeplax.models import atrous
 from deeplax.models.layers import BatchNorm, Conv, ConvBn, Style
 from deeplax.models.options import Options
-from deeplax.models.remat import unit_runner
+from deeplax.models.units import run_units
 from deeplax.ops import pool
 
 
@@ -113,6 +114,13 @@ class UnitPlan:
       stride=self.stride if number == self.strided else 1,
       rate=self.rate_in if number <= self.strided else self.rate,
     )
+
+  def common_rate(self, bottleneck: bool) -> int:
+    """What divides the rates of the unit's 3x3 convolutions; 1 if strided."""
+    if self.stride > 1:
+      return 1
+    numbers = (2,) if bottleneck else (1, 2)
+    return math.gcd(*(self.conv(n)['rate'] for n in numbers))
 
 
 class BasicUnit(nn.Module):
@@ -206,14 +214,14 @@ class Stage(nn.Module):
     self, x: jax.Array, *, train: bool
   ) -> tuple[jax.Array, list[jax.Array]]:
     """Returns the result and the residual branches of all units."""
-    run = unit_runner(train=train, remat=self.remat)
     unit_type = BottleneckUnit if self.bottleneck else BasicUnit
-    branches = []
-    for i, plan in enumerate(self.plans):
-      unit = unit_type(self.features, plan, self.style, name=f'unit{i + 1}')
-      x, branch = run(unit, x)
-      branches.append(branch)
-    return x, branches
+    rates = [plan.common_rate(self.bottleneck) for plan in self.plans]
+
+    def make(i, style):
+      return unit_type(self.features, self.plans[i], style, name=f'unit{i + 1}')
+
+    x, seen = run_units(self, make, rates, x, train=train)
+    return x, [branch for _, branch in seen]
 
 
 class ResNet(nn.Module):

@@ -21,6 +21,7 @@ Batch norm's epsilon is 1e-3 in the authors' encoder (`encoder_bn_epsilon`).
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -29,7 +30,7 @@ import jax
 from deeplax.models import atrous
 from deeplax.models.layers import ConvBn, SeparableConvBn, Style
 from deeplax.models.options import Options
-from deeplax.models.remat import unit_runner
+from deeplax.models.units import run_units
 
 
 class Unit(NamedTuple):
@@ -151,13 +152,14 @@ class Flow(nn.Module):
     self, x: jax.Array, *, train: bool
   ) -> tuple[jax.Array, list[tuple[jax.Array, jax.Array]]]:
     """Returns the result; of each unit, input and second convolution."""
-    run = unit_runner(train=train, remat=self.remat)
-    seen = []
-    for i, plan in enumerate(self.plans, 1):
-      before = x
-      x, second = run(XceptionUnit(plan, self.style, name=f'unit{i}'), x)
-      seen.append((before, second))
-    return x, seen
+    rates = [
+      math.gcd(*plan.rates) if plan.stride == 1 else 1 for plan in self.plans
+    ]
+
+    def make(i, style):
+      return XceptionUnit(self.plans[i], style, name=f'unit{i + 1}')
+
+    return run_units(self, make, rates, x, train=train, depthwise=True)
 
 
 class Xception(nn.Module):

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from deeplax.models import atrous
 from deeplax.models.layers import ConvBn, SeparableConvBn, Style, conv3x3
 from deeplax.models.options import Options
-from deeplax.ops import pool
+from deeplax.ops import aspp, pool, rows
+from deeplax.ops.lowerings import choice
 from deeplax.ops.resize import Grid
 
 
@@ -38,6 +39,7 @@ def build(options: Options) -> 'AsppHead':
     # As many features as a picture of that size has.
     window=tuple(-(-n // stride) for n in options.image_pooling_window),
     grid=options.grid,
+    lowering=options.aspp_lowering,
     conv3x3=options.head_conv3x3,
     conv3x3_separable=options.decoder_separable,
     dropout=options.dropout,
@@ -56,15 +58,19 @@ class Aspp(nn.Module):
   image_pooling: bool
   window: tuple[int, ...]
   grid: Grid
+  lowering: str
   style: Style
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """`[B, H, W, C]` to `[B, H, W, branches * features]`."""
+    convolved = self._products(x, train)
     point = dict(
       features=self.features, style=self.style, use_bias=self.use_bias
     )
-    branches = [ConvBn(**point, name='branch0')(x, train=train)]
+    branches = [
+      ConvBn(**point, name='branch0')(x, train=train, convolved=convolved[0])
+    ]
     for i, rate in enumerate(self.rates):
       name = f'branch{i + 1}'
       if self.separable:
@@ -74,10 +80,12 @@ class Aspp(nn.Module):
           rate=rate,
           inner_bn=self.inner_bn,
           name=name,
-        )
+        )(x, train=train)
       else:
-        branch = ConvBn(**point, size=3, rate=rate, name=name)
-      branches.append(branch(x, train=train))
+        branch = ConvBn(**point, size=3, rate=rate, name=name)(
+          x, train=train, convolved=convolved[i + 1]
+        )
+      branches.append(branch)
     if self.image_pooling:
       if self.window:
         y = pool.window_average(x, self.window)
@@ -86,6 +94,30 @@ class Aspp(nn.Module):
       y = ConvBn(**point, name='image_pooling')(y, train=train)
       branches.append(self.grid.resize(y, x.shape[1:3]))
     return jnp.concatenate(branches, axis=-1)
+
+  def _products(self, x, train: bool) -> list[jax.Array | None]:
+    """What the dense branches' kernels make of x; None: ask the branch."""
+    rates = (1, *self.rates)
+    left_to_branches = [None] * len(rates)
+    if self.separable or not self.rates or self.is_initializing():
+      return left_to_branches
+    lowering = self.lowering
+    if lowering == 'auto':
+      lowering = choice.choose_aspp(self.rates, *x.shape[1:], train=train)
+    if lowering == 'convolutions' or rows.devices_of(x) > 1:
+      return left_to_branches
+    x = x.astype(self.style.dtype)
+    params = self.variables['params']
+    kernels = [
+      params[f'branch{i}']['conv']['kernel'].astype(x.dtype)
+      for i in range(len(rates))
+    ]
+    if lowering == 'one_product':
+      return aspp.products(x, kernels, rates)
+    return [
+      aspp.products(x, [kernel], [rate])[0]
+      for kernel, rate in zip(kernels, rates)
+    ]
 
 
 class AsppHead(nn.Module):
@@ -100,6 +132,8 @@ class AsppHead(nn.Module):
     image_pooling: Whether there is a branch of the picture's mean.
     window: Height and width of the means, in features; () for the whole.
     grid: On which means of windows are spread over the picture.
+    lowering: How the dense branches are computed; of `choice.CHOICES`, or
+      'auto'. Where rows are on several devices, by convolutions always.
     conv3x3: Whether one more 3x3 convolution follows the projection.
     conv3x3_separable: Whether that one is separable.
     dropout: Rate while training.
@@ -114,6 +148,7 @@ class AsppHead(nn.Module):
   image_pooling: bool
   window: tuple[int, ...]
   grid: Grid
+  lowering: str
   conv3x3: bool
   conv3x3_separable: bool
   dropout: float
@@ -131,6 +166,7 @@ class AsppHead(nn.Module):
       self.image_pooling,
       self.window,
       self.grid,
+      self.lowering,
       self.style,
       name='aspp',
     )(x, train=train)

@@ -22,7 +22,16 @@ Where the table has no row for a convolution, this rule decides:
    `space_to_batch`;
 5. anything else is `xla`.
 
-It follows the figures of the first prototypes, on a CPU and an H100.
+Whole stages of an encoder have rows of their own, of the kinds `dense_stage`
+and `depthwise_stage`: `on` or `off` for the layout of `ops/layout.py`; `rate`
+is that of the layout. Without a row it is on for rates 2 to 8 on a GPU.
+
+So have the dense branches of an atrous pyramid, of the kind `aspp`, the
+largest of their rates counting: `convolutions`, or products as in
+`ops/aspp.py`, `one_product` for all or `branch_products`, one each. Without a
+row it is `one_product` on a GPU.
+
+The rules follow the figures of the first prototypes, on a CPU and an H100.
 """
 
 import dataclasses
@@ -38,6 +47,12 @@ from deeplax.ops import lowerings
 from deeplax.ops.lowerings import space_to_batch
 from deeplax.ops.lowerings.window import Window
 
+# What may be chosen for each kind.
+CHOICES = {
+  **dict.fromkeys(('point', 'dense', 'depthwise', 'grouped'), lowerings.TABLE),
+  **dict.fromkeys(('dense_stage', 'depthwise_stage'), ('off', 'on')),
+  'aspp': ('convolutions', 'branch_products', 'one_product'),
+}
 TABLE = pathlib.Path(__file__).with_name('table.json')
 # Largest numbers of the classes; the last has all that are larger, too.
 RATES = (1, 2, 4, 8, 16)
@@ -50,7 +65,7 @@ class Shape:
   """What convolutions that are measured as one have in common.
 
   Attributes:
-    kind: Of `Window.kind`.
+    kind: Of `CHOICES`.
     stride: Step between output pixels.
     rate: Of `RATES`.
     channels: Of `CHANNELS`.
@@ -67,14 +82,21 @@ class Shape:
 
 
 def shape_of(
-  window: Window, height: int, width: int, *, train: bool = False
+  kind: str,
+  height: int,
+  width: int,
+  channels: int,
+  *,
+  rate: int,
+  train: bool,
+  stride: int = 1,
 ) -> Shape:
-  """The class of a convolution of pictures of `height` times `width`."""
+  """The class of what has pictures of `height` times `width` as its input."""
   return Shape(
-    window.kind,
-    window.stride,
-    _class(window.rate, RATES),
-    _class(window.inputs, CHANNELS),
+    kind,
+    stride,
+    _class(rate, RATES),
+    _class(channels, CHANNELS),
     _class((height * width) ** 0.5, MAPS),
     train,
   )
@@ -101,15 +123,86 @@ def choose(
   Returns:
     A key of `lowerings.TABLE` that applies.
   """
+  backends = current_backends() if backends is None else backends
+  shape = shape_of(
+    window.kind,
+    height,
+    width,
+    window.inputs,
+    rate=window.rate,
+    train=train,
+    stride=window.stride,
+  )
+  name = look_up(shape, rows=rows, backends=backends)
+  # A class may hold a window that its fastest lowering can't compute.
+  if name and lowerings.TABLE[name].applies(window):
+    return name
+  return _rule(window, backends[-1])
+
+
+def choose_stage(
+  rate: int,
+  height: int,
+  width: int,
+  channels: int,
+  *,
+  train: bool,
+  depthwise: bool,
+  rows: Mapping[tuple[str, Shape], str] | None = None,
+) -> str:
+  """Says `'on'` or `'off'` to a stage in the layout of `rate`.
+
+  Args:
+    rate: Of the layout.
+    height, width, channels: Of the stage's input.
+    train: Whether gradients will be asked for.
+    depthwise: Whether its kernels above 1x1 are depthwise.
+    rows: As of `choose`.
+  """
+  if rate > space_to_batch.LARGEST_RATE:
+    return 'off'
+  kind = 'depthwise_stage' if depthwise else 'dense_stage'
+  shape = shape_of(kind, height, width, channels, rate=rate, train=train)
+  found = look_up(shape, rows=rows)
+  return found or ('on' if jax.default_backend() == 'gpu' else 'off')
+
+
+def choose_aspp(
+  rates: tuple[int, ...],
+  height: int,
+  width: int,
+  channels: int,
+  *,
+  train: bool,
+  rows: Mapping[tuple[str, Shape], str] | None = None,
+) -> str:
+  """Names one of `CHOICES['aspp']`.
+
+  Args:
+    rates: Of the branches.
+    height, width, channels: Of their input.
+    train: Whether gradients will be asked for.
+    rows: As of `choose`.
+  """
+  shape = shape_of(
+    'aspp', height, width, channels, rate=max(rates), train=train
+  )
+  found = look_up(shape, rows=rows)
+  gpu = jax.default_backend() == 'gpu'
+  return found or ('one_product' if gpu else 'convolutions')
+
+
+def look_up(
+  shape: Shape,
+  *,
+  rows: Mapping[tuple[str, Shape], str] | None = None,
+  backends: tuple[str, ...] | None = None,
+) -> str | None:
+  """What the table has for a shape, if anything; arguments as of `choose`."""
   rows = read() if rows is None else rows
   backends = current_backends() if backends is None else backends
-  shape = shape_of(window, height, width, train=train)
-  for backend in backends:
-    name = rows.get((backend, shape))
-    # A class may hold a window that its fastest lowering can't compute.
-    if name and lowerings.TABLE[name].applies(window):
-      return name
-  return _rule(window, backends[-1])
+  found = (rows.get((backend, shape)) for backend in backends)
+  return next((name for name in found if name), None)
 
 
 def current_backends() -> tuple[str, str]:
@@ -155,9 +248,12 @@ def read(path: pathlib.Path = TABLE) -> dict[tuple[str, Shape], str]:
     ):
       if row[key] not in classes:
         raise ValueError(f'{where}: {key!r} must be one of {classes}.')
-    if row['lowering'] not in lowerings.TABLE:
+    if row['kind'] not in CHOICES:
+      raise ValueError(f"{where}: 'kind' must be one of {', '.join(CHOICES)}.")
+    choices = CHOICES[row['kind']]
+    if row['lowering'] not in choices:
       raise ValueError(
-        f"{where}: 'lowering' must be one of {', '.join(lowerings.TABLE)}."
+        f"{where}: 'lowering' must be one of {', '.join(choices)}."
       )
     key = row['backend'], Shape(**{key: row[key] for key in keys})
     if key in rows:

@@ -3,10 +3,8 @@
 A picture is split into rate * rate pictures of every rate-th pixel. Taps that
 are `rate` pixels apart are neighbours there, for which there are fast kernels.
 
-The pictures go behind the batch's axis, not before it: with the phases in
-front, the gradient at the kernel was wrong, silently, on a batch that is split
-over devices (jax 0.10). At large rates the parts are no larger than the
-kernel, and programs take long to compile; hence the limit.
+At large rates the parts are no larger than the kernel, and programs take long
+to compile; hence the limit.
 """
 
 import dataclasses
