@@ -15,7 +15,7 @@ from typing import Any
 from absl import app, flags
 from absl import logging as absl_logging
 
-from deeplax import compilation_cache, config_files, interrupt
+from deeplax import compilation_cache, config_files, host_memory, interrupt
 from deeplax.data.errors import DataError
 from deeplax.data.workers import WorkerError
 from deeplax.errors import ConfigError, UserError
@@ -39,6 +39,7 @@ def run(
     if getattr(sys, stream) is None:  # closed by whoever started us
       setattr(sys, stream, open(os.devnull, 'w'))  # noqa: SIM115
   log_to_stderr()
+  host_memory.keep_freed_memory()
   compilation_cache.enable()
 
   def guarded(argv):

@@ -1,0 +1,55 @@
+"""Freed memory stays with the process."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, sys
+from deeplax import host_memory
+if sys.argv[1] == 'keep':
+  assert host_memory.keep_freed_memory()
+import jax, jax.numpy as jnp
+
+@jax.jit
+def step(x):
+  y = jnp.sort(x[None] + jnp.arange(64.0)[:, None])  # scratch of 16 MiB
+  return y.sum(0)
+
+def faults():
+  return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+x = jnp.zeros(2**16)
+for _ in range(3):
+  step(x).block_until_ready()
+before = faults()
+for _ in range(4):
+  step(x).block_until_ready()
+print((faults() - before) / 4)
+"""
+
+
+@pytest.mark.skipif(
+  not sys.platform.startswith('linux'), reason='glibc on Linux only'
+)
+def test_a_step_finds_its_memory_again():
+  def faults(how):
+    done = subprocess.run(
+      [sys.executable, '-c', PROGRAM, how],
+      env={**os.environ, 'JAX_PLATFORMS': 'cpu', 'GLIBC_TUNABLES': ''},
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    return float(done.stdout)
+
+  assert faults('keep') < 100 < faults('leave')
+
+
+def test_an_accelerator_is_left_alone(monkeypatch):
+  from deeplax import host_memory
+
+  monkeypatch.setenv('JAX_PLATFORMS', 'cuda,cpu')
+  assert not host_memory.keep_freed_memory()
