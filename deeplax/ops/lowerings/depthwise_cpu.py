@@ -1,21 +1,21 @@
 """A depthwise kernel as shifted pictures, with gradients written for a CPU.
 
 Forward and at x it is `depthwise_shifted`, of which differentiation would keep
-every shifted picture. The gradient at the kernel is one reduction that adds up
-the products of all taps, picture by picture: nine of them take ten times as
-long. Each is compiled apart.
+every shifted picture. For the gradient at the kernel the products of all taps
+are added up row by row, then over columns: reductions of every product over
+the picture take two to ten times as long. Each is compiled apart.
 """
 
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from deeplax.ops.apart import apart
-from deeplax.ops.lowerings import depthwise_shifted, taps
+from deeplax.ops.lowerings import depthwise_shifted
 from deeplax.ops.lowerings.window import Window
 
 APPLIES = depthwise_shifted.APPLIES
@@ -77,16 +77,25 @@ def _sums(window):
   @apart
   def sums(x, g):
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    g = g.astype(wide)
-    products = [view.astype(wide) * g for _, _, view in taps.views(x, window)]
-    # A picture at a time: cores share them, and each is small in the cache.
-    totals = lax.reduce(
-      products,
-      [np.zeros((), wide)] * len(products),
-      lambda a, b: [p + q for p, q in zip(a, b)],
-      (1, 2),
-    )
-    totals = jnp.stack(totals).sum(1)
+    x = jnp.pad(x, ((0, 0), window.rows, window.columns, (0, 0)))
+    places = list(itertools.product(*map(range, window.size)))
+    last = window.stride * (g.shape[2] - 1) + 1
+
+    def products(row):
+      """For each tap, `[B, w, C]` of a row of g."""
+      outputs = lax.dynamic_index_in_dim(g, row, 1, keepdims=False)
+      for i, j in places:
+        at = window.stride * row + window.rate * i
+        inputs = lax.dynamic_index_in_dim(x, at, 1, keepdims=False)
+        left = window.rate * j
+        inputs = inputs[:, left : left + last : window.stride]
+        yield inputs.astype(wide) * outputs.astype(wide)
+
+    def add(row, totals):
+      return [a + b for a, b in zip(totals, products(row))]
+
+    totals = lax.fori_loop(1, g.shape[1], add, list(products(0)))
+    totals = jnp.stack(totals).sum((1, 2))
     return totals.reshape(*window.size, 1, window.outputs)
 
   return sums
