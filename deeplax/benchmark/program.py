@@ -124,7 +124,9 @@ def measure(
       'peer': found,
     }
   result |= {**subject.describe(), 'devices': program.devices}
-  warning = timing.warning(seconds['limit'])
+  warning = timing.warning(
+    seconds['limit'], subject.load_before, result['cores']
+  )
   if warning:
     result['warning'] = warning
   if profiled:

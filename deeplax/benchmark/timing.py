@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# A quiet machine's median over its fastest is well below.
-_BUSY = 1.25
+# A quiet machine's median over its fastest, and its load, are well below.
+_WAVERING, _LOADED = 1.25, 0.5
 
 
 def interleaved(
@@ -39,12 +39,23 @@ def summary(seconds: list[float], pictures: int) -> dict[str, Any]:
   }
 
 
-def warning(seconds: list[float]) -> str | None:
-  """Says so if a thing that always takes as long did not: a busy machine."""
+def warning(seconds: list[float], load: float | None, cores: int) -> str | None:
+  """Says so if other work went on, as far as that can be told.
+
+  Args:
+    seconds: Of something that always takes as long: it should not waver.
+    load: Load average from before the measurement, or None.
+    cores: Of the machine.
+  """
   slower = statistics.median(seconds) / min(seconds)
-  if slower < _BUSY:
+  signs = []
+  if slower > _WAVERING:
+    signs.append(
+      f'the median matrix product took {slower:.1f} times as long as the '
+      'fastest'
+    )
+  if load is not None and load > _LOADED * cores:
+    signs.append(f'the load was {load} on {cores} cores before it began')
+  if not signs:
     return None
-  return (
-    f'the median matrix product took {slower:.1f} times as long as the '
-    'fastest: other work goes on here, and medians say little'
-  )
+  return f'other work went on here: {", and ".join(signs)}; measure again'

@@ -202,6 +202,21 @@ def test_labels_of_the_authors_network_are_ours(no_compiler):
   assert equal.mean() > 0.999
 
 
+@pytest.mark.peer
+def test_gradients_reach_all_of_the_authors_network():
+  """timm's ReLUs are in place, and its features are tapped."""
+  torch = pytest.importorskip('torch')
+  pytest.importorskip('timm')
+  config = small.config('v3plus_x65', variant='41')
+  from deeplax.benchmark.peers import networks
+
+  module = networks.build(peers.choose('timm', config.model), 19).train()
+  module(torch.randn(2, 3, 33, 33)).square().mean().backward()
+  for name, parameter in module.named_parameters():
+    assert parameter.grad is not None, name
+    assert torch.isfinite(parameter.grad).all(), name
+
+
 _PAIR = {'conv': 0, 'bn': 1}
 HEAD = (
   (r'head/aspp/branch0/(conv|bn)', lambda m: f'branch0.{_PAIR[m[1]]}'),

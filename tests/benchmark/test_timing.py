@@ -24,8 +24,13 @@ def test_summary():
 
 
 def test_a_busy_machine_is_said():
-  assert timing.warning([1.0, 1.1, 1.0, 9.0]) is None
-  assert '2.0 times' in timing.warning([1.0, 2.0, 2.0, 3.0])
+  quiet, wavering = [1.0, 1.1, 1.0, 9.0], [1.0, 2.0, 2.0, 3.0]
+  assert timing.warning(quiet, 0.9, 2) is None
+  assert timing.warning(quiet, None, 2) is None
+  assert '2.0 times' in timing.warning(wavering, 0.0, 2)
+  assert 'load was 1.5 on 2 cores' in timing.warning(quiet, 1.5, 2)
+  both = timing.warning(wavering, 1.5, 2)
+  assert '2.0 times' in both and '1.5 on' in both
 
 
 def test_versions_of_what_is_there():
