@@ -86,11 +86,9 @@ def _normalised(ceiling):
 def _backward(epsilon, ceiling, kept, gradients):
   del epsilon
   x, y, mean, inverse, scale = kept
-  g_bias, g_scale = _sums(ceiling)(x, y, gradients[0], mean, inverse)
   n = x.size // x.shape[-1]
-  g_x = _gradient(ceiling)(
-    x, y, gradients[0], mean, inverse, scale, g_bias / n, g_scale / n
-  )
+  g, g_bias, g_scale = _sums(ceiling)(x, y, gradients[0], mean, inverse)
+  g_x = _gradient(x, g, mean, inverse, scale, g_bias / n, g_scale / n)
   return g_x, g_scale, g_bias
 
 
@@ -98,28 +96,20 @@ def _backward(epsilon, ceiling, kept, gradients):
 def _sums(ceiling):
   @apart
   def sums(x, y, g, mean, inverse):
-    g = _through_relu(y, g, ceiling).astype(mean.dtype)
+    if ceiling is not None:
+      g = jnp.where((y > 0) & (y < ceiling), g, 0)
+    wide = g.astype(mean.dtype)
     z = (x.astype(mean.dtype) - mean) * inverse
-    return jnp.sum(g, axis=_AXES), jnp.sum(g * z, axis=_AXES)
+    return g, jnp.sum(wide, axis=_AXES), jnp.sum(wide * z, axis=_AXES)
 
   return sums
 
 
-@functools.cache
-def _gradient(ceiling):
-  @apart
-  def gradient(x, y, g, mean, inverse, scale, g_mean, gz_mean):
-    g = _through_relu(y, g, ceiling).astype(mean.dtype)
-    z = (x.astype(mean.dtype) - mean) * inverse
-    return ((g - g_mean - z * gz_mean) * (inverse * scale)).astype(x.dtype)
-
-  return gradient
-
-
-def _through_relu(y, g, ceiling):
-  if ceiling is None:
-    return g
-  return jnp.where((y > 0) & (y < ceiling), g, 0)
+@apart
+def _gradient(x, g, mean, inverse, scale, g_mean, gz_mean):
+  g = g.astype(mean.dtype)
+  z = (x.astype(mean.dtype) - mean) * inverse
+  return ((g - g_mean - z * gz_mean) * (inverse * scale)).astype(x.dtype)
 
 
 _batch_norm.defvjp(_forward, _backward)
