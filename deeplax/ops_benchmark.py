@@ -44,7 +44,8 @@ def benchmark_ops(
     path: Of the table.
     cases: What to measure.
     batch: Pictures.
-    repeats: Calls of which the median counts.
+    repeats: Calls of which the fastest counts: other work on the machine can
+      only add to it.
     log: Told every row.
 
   Returns:
@@ -74,7 +75,7 @@ def _row(case: Case, train: bool, batch: int, repeats: int) -> dict[str, Any]:
       _with_gradients(function) if train else function,
       *arguments,
       repeats=repeats,
-    ).milliseconds
+    ).fastest
     for name, function, arguments in _ways(case, train, batch)
   }
   fastest = min(times, key=times.get)

@@ -41,7 +41,12 @@ def test_triton_takes_it(monkeypatch, dtype, channels):
     *(jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
   )
   # Sizes that are no powers of two, or loads it has not, fail here.
-  text = traced.lower(lowering_platforms=('cuda',)).as_text()
+  try:
+    text = traced.lower(lowering_platforms=('cuda',)).as_text()
+  except RuntimeError as error:
+    if 'No supported GPU' not in str(error):
+      raise
+    pytest.skip('from jax 0.11 on it takes a GPU to lower for one')
   assert text.count('__gpu$xla.gpu.triton') == 2  # the value, and at x
 
 

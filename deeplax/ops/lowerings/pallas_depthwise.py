@@ -8,6 +8,9 @@ kernel with the taps turned round.
 Elsewhere than on a GPU it is interpreted, slowly. XLA can't split a kernel that
 it doesn't know: on several devices this is `depthwise_shifted`. Not measured:
 `auto` takes it only where a row of the table says so.
+
+Pallas is imported where it is used: not every build of jaxlib has Triton, and
+jax 0.11 announces that it will be dropped from Pallas.
 """
 
 import functools
@@ -15,8 +18,6 @@ import functools
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
 
 from deeplax.ops.lowerings import depthwise_shifted, taps
 from deeplax.ops.lowerings.window import Window
@@ -75,6 +76,9 @@ _lower.defvjp(_forward, _backward)
 
 def _convolve(x, kernel, rate, pads, out_dtype):
   """With `pads` = ((above, below), (left, right)) rows and columns of zeros."""
+  from jax.experimental import pallas as pl
+  from jax.experimental.pallas import triton
+
   batch, height, width, channels = x.shape
   size = kernel.shape[:2]
   rows, columns = (
@@ -102,6 +106,9 @@ def _convolve(x, kernel, rate, pads, out_dtype):
 
 def _program(x_ref, kernel_ref, y_ref, *, rate, above, left, block):
   """One block `[columns, channels]` of one row of one picture."""
+  from jax.experimental import pallas as pl
+  from jax.experimental.pallas import triton
+
   _, height, width, channels = x_ref.shape
   _, rows, columns, _ = y_ref.shape
   picture, row = pl.program_id(0) // rows, pl.program_id(0) % rows
