@@ -67,8 +67,7 @@ class Source:
     return example
 
 
-def loss_fn(logits, labels):
-  return losses.cross_entropy(logits, labels)
+LOSS = losses.CrossEntropy()  # in tiles; a plain function: at label size
 
 
 @functools.cache
@@ -80,7 +79,15 @@ def variables(net):
 
 
 @functools.cache
-def make(devices=1, spatial=1, batch_size=2, net=None, source=None, **options):
+def make(
+  devices=1,
+  spatial=1,
+  batch_size=2,
+  net=None,
+  source=None,
+  loss_fn=LOSS,
+  **options,
+):
   net = net or Net()
   evaluator = evaluate.Evaluator(
     net,
@@ -127,17 +134,21 @@ def one_by_one(void=False):
 
 
 @pytest.mark.parametrize(
-  ('devices', 'spatial', 'batch_size', 'void'),
+  ('devices', 'spatial', 'batch_size', 'void', 'loss_fn'),
   [
-    (1, 1, 2, False),
-    (4, 1, 2, False),
-    (8, 2, 4, True),
-    (8, 8, 1, False),  # 12 rows can't be split over 8 devices
+    (1, 1, 2, False, LOSS),
+    (4, 1, 2, False, LOSS),
+    (8, 2, 4, True, LOSS),
+    (8, 2, 4, True, losses.cross_entropy),
+    (8, 8, 1, False, LOSS),  # 12 rows can't be split over 8 devices
+    (8, 8, 1, False, losses.cross_entropy),
   ],
 )
-def test_every_picture_counts_once(devices, spatial, batch_size, void):
+def test_every_picture_counts_once(devices, spatial, batch_size, void, loss_fn):
   net = Net(3 + void)
-  result = run(devices, spatial, batch_size, net, void_class=void)
+  result = run(
+    devices, spatial, batch_size, net, void_class=void, loss_fn=loss_fn
+  )
   confusion, loss, soft = one_by_one(void)
   np.testing.assert_array_equal(result.confusion, confusion)
   assert result.examples == 5 and result.skipped == 0
