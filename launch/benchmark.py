@@ -3,6 +3,7 @@
 python launch/benchmark.py --what=train --config=configs/x65.py --size=768x768
 python launch/benchmark.py --what=train --profile --peer=smp \
   --config=configs/benchmark.py:v3plus_r18
+python launch/benchmark.py --what=ops --batch_size=4 --write
 python launch/benchmark.py --what=input --config=configs/r101.py --workers=8
 python launch/benchmark.py --what=crf --size=360x480 --preset=v2 --image=a.jpg
 """
@@ -33,6 +34,7 @@ REST = (
   flags.DEFINE_bool(
     'profile', None, 'The kernels that take most: train, eval.'
   ),
+  flags.DEFINE_bool('write', None, "Into the lowerings' table: ops."),
   flags.DEFINE_string('ops', None, 'Operations, as in input.train: input.'),
   flags.DEFINE_integer('workers', None, 'Worker processes: input.', 0),
   flags.DEFINE_integer('pictures', None, 'Synthetic pictures: input.', 1),

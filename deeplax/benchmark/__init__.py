@@ -13,4 +13,5 @@ PARTS = {
   'eval': 'deeplax.benchmark.evaluation:benchmark_eval',
   'input': 'deeplax.benchmark.input:benchmark_input',
   'crf': 'deeplax.benchmark.crf:benchmark_crf',
+  'ops': 'deeplax.benchmark.ops:benchmark_ops',
 }

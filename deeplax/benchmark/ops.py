@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from deeplax import cost
+from deeplax.benchmark.machine import load, machine
+from deeplax.benchmark.ops_cases import CASES, Case
 from deeplax.models.encoders import resnet, xception
 from deeplax.models.heads import aspp
 from deeplax.models.options import Options
 from deeplax.ops import conv, lowerings
 from deeplax.ops.lowerings import choice
 from deeplax.ops.lowerings.window import Window
-from deeplax.ops_cases import CASES, Case
 
 # Others must be faster by this to replace what the rule says: noise is not to
 # be written down.
@@ -29,7 +30,7 @@ def benchmark_ops(
   write: bool = False,
   path: pathlib.Path = choice.TABLE,
   cases: Iterable[Case] = CASES,
-  batch: int = 1,
+  batch_size: int = 1,
   repeats: int = 5,
   log: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def benchmark_ops(
       backend and shape.
     path: Of the table.
     cases: What to measure.
-    batch: Pictures.
+    batch_size: Pictures.
     repeats: Calls of which the fastest counts: other work on the machine can
       only add to it.
     log: Told every row.
@@ -51,10 +52,11 @@ def benchmark_ops(
   Returns:
     `'rows'`, as in the table, and what they were measured on.
   """
+  before = load()
   rows = []
   for case in cases:
     for train in (False, True):
-      rows.append(_row(case, train, batch, repeats))
+      rows.append(_row(case, train, batch_size, repeats))
       log(json.dumps(rows[-1]))
   if write:
     new = {_key(row): row for row in rows}
@@ -63,9 +65,10 @@ def benchmark_ops(
   return {
     'what': 'ops',
     'rows': rows,
-    'batch': batch,
+    'batch_size': batch_size,
+    'load_before': before,
     'device': jax.devices()[0].device_kind,
-    'jax': jax.__version__,
+    **machine('jax', 'jaxlib'),
   }
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from deeplax import cost, ops_benchmark
+from deeplax import cost
+from deeplax.benchmark.ops import benchmark_ops
+from deeplax.benchmark.ops_cases import CASES, Case
 from deeplax.ops.lowerings import choice
-from deeplax.ops_cases import CASES, Case
 
 KINDS = (
   Case('dense', 3, 8, 2, rate=2),
@@ -23,7 +24,7 @@ def table(tmp_path):
 
 
 def test_every_case_has_rows_that_are_chosen(table):
-  result = ops_benchmark.benchmark_ops(
+  result = benchmark_ops(
     write=True, path=table, cases=KINDS, repeats=1, log=lambda line: None
   )
   rows = choice.read(table)
@@ -53,9 +54,7 @@ def test_the_fastest_wins_by_a_margin_and_other_rows_stay(table, monkeypatch):
   def written(case, *milliseconds):
     nonlocal order
     order = iter(milliseconds * 2)
-    ops_benchmark.benchmark_ops(
-      write=True, path=table, cases=[case], log=lambda line: None
-    )
+    benchmark_ops(write=True, path=table, cases=[case], log=lambda line: None)
     rows = choice.read(table)
     return rows['cpu', case.shape(True)], len(rows)
 

@@ -1,4 +1,4 @@
-"""What `ops_benchmark` measures: the layers of the family."""
+"""What `benchmark_ops` measures: the layers of the family."""
 
 import dataclasses
 
