@@ -70,6 +70,7 @@ def base() -> ml_collections.ConfigDict:
         freeze_encoder_bn=False,  # the encoder's alone
         dtype='float32',  # of the computation; parameters stay float32
         remat=False,
+        remat_norms=False,
         space_to_batch='auto',  # on, off: layout of atrous stages
         aspp_lowering='auto',  # convolutions, branch_products, one_product
       ),

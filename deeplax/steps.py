@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from deeplax import inference, losses, metrics, sharding, upsampled
 from deeplax.ops import photometric
+from deeplax.ops.kept import recomputing_norms
 from deeplax.ops.resize import Grid
 from deeplax.state import TrainState
 
@@ -78,16 +79,24 @@ def make_train_step(
 
   grid = Grid(align_corners, half_pixel_centers)
 
-  def part_sums(params, batch_stats, batch, key, step):
-    image = batch['image']
-    if 'photometric' in batch:
-      image = photometric.distort(image, batch['photometric'])
-    (logits, endpoints), updates = model.apply(
-      {'params': params, 'batch_stats': batch_stats},
+  def apply(variables, image, key):
+    return model.apply(
+      variables,
       image,
       train=True,
       rngs={'dropout': key},
       mutable=['batch_stats'],
+    )
+
+  if model.remat_norms:
+    apply = recomputing_norms(apply)
+
+  def part_sums(params, batch_stats, batch, key, step):
+    image = batch['image']
+    if 'photometric' in batch:
+      image = photometric.distort(image, batch['photometric'])
+    (logits, endpoints), updates = apply(
+      {'params': params, 'batch_stats': batch_stats}, image, key
     )
     labels = target_labels(batch['label'], batch['valid'], void_id)
 

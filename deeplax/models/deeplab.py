@@ -30,6 +30,7 @@ def build(num_classes: int, **keys) -> 'DeepLab':
     input_norm=options.input_norm,
     grid=options.grid,
     auxiliary=options.auxiliary,
+    remat_norms=options.remat_norms,
     style=options.style,
   )
   if model.head_gives_logits and options.decoder != 'none':
@@ -54,6 +55,7 @@ class DeepLab(nn.Module):
     input_norm: See `norms.parse`.
     grid: On which pictures and logits are scaled.
     auxiliary: Whether stage 4 gives logits too, in `endpoints['auxiliary']`.
+    remat_norms: Whether training recomputes what is no convolution.
     style: Of the layers here.
   """
 
@@ -67,6 +69,7 @@ class DeepLab(nn.Module):
   input_norm: str
   grid: Grid
   auxiliary: bool
+  remat_norms: bool
   style: Style
 
   @property

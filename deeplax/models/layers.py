@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from deeplax.ops import batch_norm as norm_ops
 from deeplax.ops import conv as conv_ops
+from deeplax.ops.kept import kept
 from deeplax.ops.layout import Layout
 from deeplax.ops.masked_batch_norm import masked_batch_norm
 
@@ -87,6 +88,7 @@ class Conv(nn.Module):
       self.style.param_dtype,
     )
     y = self._convolve(x, kernel, train) if convolved is None else convolved
+    y = kept(y)
     if self.use_bias:
       bias = self.param(
         'bias',

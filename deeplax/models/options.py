@@ -83,6 +83,7 @@ class Options:
     freeze_encoder_bn: The same for the encoder alone.
     dtype: Of the computation. Parameters are float32, or float64 for float64.
     remat: Whether units of the encoder are recomputed for the gradient.
+    remat_norms: Whether batch norm, ReLU and what else is no convolution are.
     space_to_batch: Whether atrous stages of the encoder run in that layout,
       `'on'` or `'off'`; `'auto'` where it is known to be faster. The network
       is the same.
@@ -134,6 +135,7 @@ class Options:
   freeze_encoder_bn: bool = False
   dtype: str = 'float32'
   remat: bool = False
+  remat_norms: bool = False
   space_to_batch: str = 'auto'
   aspp_lowering: str = 'auto'
 

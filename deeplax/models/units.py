@@ -16,8 +16,13 @@ import jax
 from deeplax.models.layers import Style
 from deeplax.models.remat import unit_runner
 from deeplax.ops import rows
+from deeplax.ops.kept import kept
 from deeplax.ops.layout import Layout
 from deeplax.ops.lowerings import choice
+
+# Of the units' results, a third of all that is kept otherwise, one in so many
+# is where batch norm is recomputed; those between are sums along the way.
+_SUMS_APART = 4
 
 
 def run_units(
@@ -49,16 +54,17 @@ def run_units(
   start, layout = _plan(stage, rates, x, train, depthwise)
   inside = dataclasses.replace(stage.style, layout=layout)
   seen = []
+  last = len(rates) - 1
   for i in range(len(rates)):
-    if i < start:
-      before = x
-      x, other = run(make(i, stage.style), x)
-      seen.append((before, other))
-      continue
     if i == start:
       x = layout.enter(x)
     before = x
-    x, other = run(make(i, inside), x)
+    x, other = run(make(i, stage.style if i < start else inside), x)
+    if i == last or i % _SUMS_APART == _SUMS_APART - 1:
+      x = kept(x)
+    if i < start:
+      seen.append((before, other))
+      continue
     # What nobody reads of these is not computed under jit.
     seen.append((layout.leave(before), layout.leave(other)))
   return (layout.leave(x) if layout else x), seen

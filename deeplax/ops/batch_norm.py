@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from deeplax.ops.apart import apart
+from deeplax.ops.kept import kept
 
 _AXES = (0, 1, 2)
 
@@ -56,11 +57,11 @@ def _batch_norm(x, scale, bias, epsilon, ceiling):
 
 
 def _forward(x, scale, bias, epsilon, ceiling):
-  mean, var = _statistics(x, scale)
+  mean, var = map(kept, _statistics(x, scale))
   inverse = lax.rsqrt(var + epsilon)
   y = _normalised(ceiling)(x, mean, inverse * scale, bias)
-  kept = x, None if ceiling is None else y, mean, inverse, scale
-  return (y, mean, var), kept
+  needed = x, None if ceiling is None else y, mean, inverse, scale
+  return (y, mean, var), needed
 
 
 @apart
@@ -83,9 +84,9 @@ def _normalised(ceiling):
   return normalise
 
 
-def _backward(epsilon, ceiling, kept, gradients):
+def _backward(epsilon, ceiling, needed, gradients):
   del epsilon
-  x, y, mean, inverse, scale = kept
+  x, y, mean, inverse, scale = needed
   n = x.size // x.shape[-1]
   g, g_bias, g_scale = _sums(ceiling)(x, y, gradients[0], mean, inverse)
   g_x = _gradient(x, g, mean, inverse, scale, g_bias / n, g_scale / n)
