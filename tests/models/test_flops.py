@@ -33,11 +33,12 @@ class Small(nn.Module):
 
   @nn.compact
   def __call__(self, x, *, train):
-    del train
     x = x.astype(jnp.float32)
     same = Conv(3, STYLE, size=3, rate=2, name='atrous')
-    x = same(same(x))
-    x = Conv(6, STYLE, size=3, stride=2, groups=3, name='depthwise')(x)
+    x = same(same(x, train=train), train=train)
+    x = Conv(6, STYLE, size=3, stride=2, groups=3, name='depthwise')(
+      x, train=train
+    )
     return UpConv(5, STYLE, name='up')(x)
 
 
