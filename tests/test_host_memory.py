@@ -15,13 +15,12 @@ import jax, jax.numpy as jnp
 
 @jax.jit
 def step(x):
-  y = jnp.sort(x[None] + jnp.arange(64.0)[:, None])  # scratch of 16 MiB
-  return y.sum(0)
+  return (x @ x.T) @ x  # scratch of 64 MiB
 
 def faults():
   return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-x = jnp.zeros(2**16)
+x = jnp.zeros((4096, 8))
 for _ in range(3):
   step(x).block_until_ready()
 before = faults()
@@ -48,7 +47,8 @@ def test_a_step_finds_its_memory_again():
     return float(done.stdout)
 
   kept, left = faults('keep'), faults('leave')
-  assert kept < 100 < left, (kept, left)
+  # What products allocate for themselves is mapped anew in both.
+  assert kept < 0.7 * left and left > 1000, (kept, left)
 
 
 def test_an_accelerator_is_left_alone(monkeypatch):

@@ -38,9 +38,16 @@ def apart(function: Callable) -> Callable:
 
   @functools.wraps(function)
   def outer(*args):
-    if jax.default_backend() != 'cpu':
+    if jax.default_backend() != 'cpu' or _on_several_devices(args):
       return function(*args)
     with set_xla_metadata(inlineable='false'):
       return compiled(*args)
 
   return outer
+
+
+def _on_several_devices(args) -> bool:
+  """Whether there are collectives, which wait for each other in such calls."""
+  return any(
+    jax.typeof(x).sharding.mesh.size > 1 for x in jax.tree.leaves(args)
+  )
