@@ -101,6 +101,7 @@ def make_step(
     **config_lib.resampling(config),
     accumulate=config.optimizer.accumulate,
     ema_decay=config.optimizer.ema_decay,
+    remat_norms=model.remat_norms,
   )
   return train_step, tx
 

@@ -47,6 +47,7 @@ def make_train_step(
   half_pixel_centers: bool = True,
   accumulate: int = 1,
   ema_decay: float | None = None,
+  remat_norms: bool = False,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]:
   """Returns the jitted train step; it donates its state.
 
@@ -71,6 +72,7 @@ def make_train_step(
       size, see `ops.resize`.
     accumulate: A, a divisor of the batch size.
     ema_decay: d in ema <- d ema + (1 - d) params, or None.
+    remat_norms: Whether the gradient computes again what is no convolution.
 
   Returns:
     A function giving the next state and `loss`, `gradient_norm`,
@@ -88,7 +90,7 @@ def make_train_step(
       mutable=['batch_stats'],
     )
 
-  if model.remat_norms:
+  if remat_norms:
     apply = recomputing_norms(apply)
 
   def part_sums(params, batch_stats, batch, key, step):

@@ -55,7 +55,7 @@ class DeepLab(nn.Module):
     input_norm: See `norms.parse`.
     grid: On which pictures and logits are scaled.
     auxiliary: Whether stage 4 gives logits too, in `endpoints['auxiliary']`.
-    remat_norms: Whether training recomputes what is no convolution.
+    remat_norms: Whether training is to recompute what is no convolution.
     style: Of the layers here.
   """
 
