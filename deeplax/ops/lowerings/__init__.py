@@ -6,35 +6,24 @@ tells for which windows it can be, and `APPLIES` says so in words. `choice`
 picks one.
 """
 
+import importlib
 import types
 
-from deeplax.ops.lowerings import (
-  dense_cpu,
-  depthwise_cpu,
-  depthwise_shifted,
-  depthwise_space_to_batch,
-  im2col,
-  pallas_depthwise,
-  point,
-  shifted,
-  space_to_batch,
-  xla,
-)
 from deeplax.ops.lowerings.window import Window
 
 TABLE = {
-  module.__name__.rpartition('.')[2]: module
-  for module in (
-    dense_cpu,
-    depthwise_cpu,
-    depthwise_shifted,
-    depthwise_space_to_batch,
-    im2col,
-    pallas_depthwise,
-    point,
-    shifted,
-    space_to_batch,
-    xla,
+  name: importlib.import_module(f'{__name__}.{name}')
+  for name in (
+    'dense_cpu',
+    'depthwise_cpu',
+    'depthwise_shifted',
+    'depthwise_space_to_batch',
+    'im2col',
+    'pallas_depthwise',
+    'point',
+    'shifted',
+    'space_to_batch',
+    'xla',
   )
 }
 
