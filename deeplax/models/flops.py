@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from deeplax.models.layers import UpConv
+from deeplax.models.unet_layers import UpConv
 
 
 def forward_flops(model: nn.Module, image_shape: tuple[int, ...]) -> int:

@@ -7,7 +7,8 @@ import pytest
 from deeplax import models
 from deeplax.models import options
 from deeplax.models.flops import forward_flops
-from deeplax.models.layers import Conv, UpConv
+from deeplax.models.layers import Conv
+from deeplax.models.unet_layers import UpConv
 
 STYLE = options.Options(num_classes=2).style
 CLASSIFIER = dict(head='global_pool', decoder='none', output_stride=32)

@@ -12,8 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from deeplax.models.layers import DoubleConv, Style, UpConv
+from deeplax.models.layers import Style
 from deeplax.models.options import Options
+from deeplax.models.unet_layers import DoubleConv, UpConv
 from deeplax.ops.resize import resize
 
 # Stages that levels are joined with, in order.

@@ -10,9 +10,10 @@ import flax.linen as nn
 import jax
 
 from deeplax.models import atrous
-from deeplax.models.layers import DoubleConv, Style
+from deeplax.models.layers import Style
 from deeplax.models.options import Options
 from deeplax.models.remat import unit_runner
+from deeplax.models.unet_layers import DoubleConv
 from deeplax.ops import pool
 
 VARIANTS = {'paper': False, 'bn': True}  # name -> whether it has batch norm
