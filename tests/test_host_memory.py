@@ -23,10 +23,12 @@ def faults():
 x = jnp.zeros((4096, 8))
 for _ in range(3):
   step(x).block_until_ready()
-before = faults()
-for _ in range(4):
+counts = []
+for _ in range(12):
+  before = faults()
   step(x).block_until_ready()
-print((faults() - before) / 4)
+  counts.append(faults() - before)
+print(min(counts))
 """
 
 
@@ -44,11 +46,12 @@ def test_a_step_finds_its_memory_again():
       text=True,
       check=True,
     )
-    return float(done.stdout)
+    return int(done.stdout)
 
   kept, left = faults('keep'), faults('leave')
-  # What products allocate for themselves is mapped anew in both.
-  assert kept < 0.7 * left and left > 1000, (kept, left)
+  # The fewest of a step: another thread's small piece may lie in the hole that
+  # a step has left, and the next step then grows the heap.
+  assert kept < 0.5 * left and left > 1000, (kept, left)
 
 
 def test_an_accelerator_is_left_alone(monkeypatch):
