@@ -48,6 +48,7 @@ def make_train_step(
   accumulate: int = 1,
   ema_decay: float | None = None,
   remat_norms: bool = False,
+  skip_nonfinite: int = 0,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]:
   """Returns the jitted train step; it donates its state.
 
@@ -57,6 +58,11 @@ def make_train_step(
   sums and weights are added, and one division and one update follow. Batch
   normalisation then sees each part by itself, one after the other. Where the
   batch has `'photometric'`, float32[B,6], `ops.photometric` comes first.
+
+  A loss or gradient that isn't finite changes nothing but the counters `step`
+  and `bad_steps`, `skip_nonfinite` times. Once more, and the state stays as it
+  was before that step, whatever steps follow: whoever looks at the metrics
+  later finds the state that led to it.
 
   Args:
     model: A module of `deeplax.models.build`.
@@ -73,10 +79,13 @@ def make_train_step(
     accumulate: A, a divisor of the batch size.
     ema_decay: d in ema <- d ema + (1 - d) params, or None.
     remat_norms: Whether the gradient computes again what is no convolution.
+    skip_nonfinite: Bad steps that are left out.
 
   Returns:
     A function giving the next state and `loss`, `gradient_norm`,
-    `learning_rate` and `examples` (those with valid=True).
+    `learning_rate`, `examples` (those with valid=True), the counters
+    `bad_steps` and `skipped_examples` of the state, and `stop`, whether
+    `batch['stop']`, bool[B], has any, where there is such a thing.
   """
 
   grid = Grid(align_corners, half_pixel_centers)
@@ -155,19 +164,29 @@ def make_train_step(
     ema_params = state.ema_params
     if ema_decay is not None:
       ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
-    metrics = {
-      'loss': total * scale,
-      'gradient_norm': optax.tree.norm(grads),
-      'learning_rate': jnp.asarray(schedule(state.step)),
-      'examples': jnp.sum(batch['valid']),
-    }
-    state = TrainState(
+    examples = jnp.sum(batch['valid'])
+    after = TrainState(
       step=state.step + 1,
+      bad_steps=state.bad_steps,
+      skipped_examples=state.skipped_examples + batch['valid'].size - examples,
       params=params,
       batch_stats=batch_stats,
       opt_state=opt_state,
       ema_params=ema_params,
     )
+    loss, gradient_norm = total * scale, optax.tree.norm(grads)
+    finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
+    metrics = {
+      'loss': loss,
+      'gradient_norm': gradient_norm,
+      'learning_rate': jnp.asarray(schedule(state.step - state.bad_steps)),
+      'examples': examples,
+    }
+    state = _unless_bad(state, after, finite, skip_nonfinite)
+    metrics['bad_steps'] = state.bad_steps
+    metrics['skipped_examples'] = state.skipped_examples
+    if 'stop' in batch:
+      metrics['stop'] = jnp.any(batch['stop'])
     return state, metrics
 
   whole = sharding.replicated(mesh)
@@ -176,6 +195,24 @@ def make_train_step(
     donate_argnums=0,
     in_shardings=(whole, None),
     out_shardings=(whole, whole),
+  )
+
+
+def _unless_bad(before, after, finite, skip_nonfinite):
+  """The state that a step leaves, see `make_train_step`."""
+  halted = before.bad_steps > skip_nonfinite
+  bad_steps = before.bad_steps + ~(finite | halted)
+  going_on = bad_steps <= skip_nonfinite
+  good = finite & going_on
+  kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), after, before)
+
+  def counted(name):
+    return jnp.where(going_on, getattr(after, name), getattr(before, name))
+
+  return kept.replace(
+    step=counted('step'),
+    skipped_examples=counted('skipped_examples'),
+    bad_steps=bad_steps,
   )
 
 

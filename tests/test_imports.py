@@ -20,17 +20,19 @@ ALONE = {
   'metrics',
   'state',
   'errors',
+  'atomic',
+  'checksums',
 }
 ALLOWED = {
   'models': {'models', 'ops', 'crf'},
-  'data': {'data', 'errors'},
+  'data': {'data', 'errors', 'atomic'},
   'pretrained': {'pretrained', 'errors', 'models', 'ops'},
   'optimizers': set(),
-  'checkpoint': {'errors', 'sharding', 'state'},
+  'checkpoint': {'atomic', 'checksums', 'errors', 'sharding', 'state'},
   'crf': {'crf', 'errors'},
   'sharding': set(),
   'inference': {'ops'},
-  'summaries': {'errors'},
+  'summaries': {'atomic', 'errors'},
   'visualize': set(),
   'upsampled': {'losses', 'metrics', 'ops'},
   'steps': {

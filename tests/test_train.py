@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 
 from configs import common
-from deeplax import checkpoint, config, recipe, summaries, train, workdir
+from deeplax import (
+  checkpoint,
+  config,
+  init_from,
+  recipe,
+  summaries,
+  train,
+  workdir,
+)
 from deeplax.errors import ConfigError, RunError
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -265,14 +273,14 @@ def test_init_from_takes_what_fits(finished, tmp_path, caplog):
 
 def test_init_from_gives_the_other_runs_weights(finished):
   target = jax.tree.map(np.zeros_like, parameters(finished))
-  loaded = workdir.load_initial(f'{finished}@6', target, strict=True)
+  loaded = init_from.load_initial(f'{finished}@6', target, strict=True)
   jax.tree.map(np.testing.assert_array_equal, loaded, parameters(finished))
   with pytest.raises(RunError, match='what follows @'):
-    workdir.load_initial(f'{finished}@newest', target, strict=True)
+    init_from.load_initial(f'{finished}@newest', target, strict=True)
   with pytest.raises(RunError, match='no checkpoint 99'):
-    workdir.load_initial(f'{finished}@99', target, strict=True)
+    init_from.load_initial(f'{finished}@99', target, strict=True)
   with pytest.raises(RunError, match='does not fit'):
-    workdir.load_initial(str(finished), {'params': {}}, strict=False)
+    init_from.load_initial(str(finished), {'params': {}}, strict=False)
 
 
 def test_given_class_weights_must_be_one_a_class(tmp_path):
