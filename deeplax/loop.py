@@ -136,7 +136,7 @@ class Loop:
         if evaluating:
           scalars = self.evaluate()
         clock.resume()
-      if stop:
+      if stop or self.is_stopped():
         break
     if self.step < total:
       self.save()
@@ -201,7 +201,7 @@ class Loop:
     """Keeps what is needed to look into a bad step; the message about it."""
     self.checkpointer.wait()
     good = self.checkpointer.latest_step()
-    kept = f'The checkpoint of step {good}' if good else 'No checkpoint'
+    kept = f'checkpoint of step {good} is good' if good else 'run had just begun'
     # The step left the state as it was before it, see `steps`.
     folder = bad_steps.keep(
       self.workdir, self.state, step, values, self.batch_ids(step)
@@ -209,7 +209,7 @@ class Loop:
     allowed = self.config.optimizer.skip_nonfinite
     skipped = f', after {allowed} that were left out' if allowed else ''
     return (
-      f'{found}{skipped}. {kept} is the last good one. The state '
+      f'{found}{skipped}. The {kept}. The state '
       f'before this step and the ids of its batch are kept: launch/train.py '
       f'--replay={folder} runs it alone and says where the first such number '
       'appears. Try a lower schedule.peak, a warm-up (schedule.warmup_steps), '

@@ -9,7 +9,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from deeplax import atomic, losses, optimizers, sharding, steps
+from deeplax import atomic, losses, objective, optimizers, sharding, steps
 from deeplax import config as config_lib
 from deeplax.data import DataError, Source, check, pipeline
 from deeplax.data.info import DatasetInfo
@@ -81,12 +81,27 @@ def make_step(
   tx = optimizers.make_optimizer(
     schedule, **config_lib.optimizer_options(config)
   )
-  loss = config.loss
-
   train_step = steps.make_train_step(
-    model,
+    make_gradient_sums(config, info, model, weights),
     tx,
     mesh=mesh,
+    schedule=schedule,
+    ema_decay=config.optimizer.ema_decay,
+    skip_nonfinite=config.optimizer.skip_nonfinite,
+  )
+  return train_step, tx
+
+
+def make_gradient_sums(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  model: Any,
+  weights: np.ndarray | None,
+) -> Callable:
+  """The sums of a training batch: what a resolved config minimises."""
+  loss = config.loss
+  return objective.make_gradient_sums(
+    model,
     loss_fn=losses.CrossEntropy(
       class_weights=weights,
       label_smoothing=loss.label_smoothing,
@@ -94,17 +109,13 @@ def make_step(
       hard_pixels_ramp=loss.hard_pixels_ramp,
       normalize_by=loss.normalize_by,
     ),
-    schedule=schedule,
     seed=config.seed,
     auxiliary_weight=loss.auxiliary_weight,
     void_id=info.num_classes if loss.void_class else None,
     **config_lib.resampling(config),
     accumulate=config.optimizer.accumulate,
-    ema_decay=config.optimizer.ema_decay,
     remat_norms=model.remat_norms,
-    skip_nonfinite=config.optimizer.skip_nonfinite,
   )
-  return train_step, tx
 
 
 def batch_options(

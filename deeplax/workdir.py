@@ -123,6 +123,19 @@ def load_run(
     RunError: If the folder is no run, is damaged, or has no (such) checkpoint.
   """
   workdir = pathlib.Path(workdir)
+  config, info = load_config(workdir)
+  variables, step = load_weights(workdir, step=step, best=best)
+  return config, info, variables, step
+
+
+def load_config(
+  workdir: pathlib.Path,
+) -> tuple[ml_collections.ConfigDict, DatasetInfo]:
+  """The config of a run and its classes.
+
+  Raises:
+    RunError: If the folder is no run.
+  """
   config = config_lib.load(workdir / CONFIG)
   missing = {'dataset', 'input', 'model', 'loss'} - {*config}
   if missing:
@@ -137,8 +150,7 @@ def load_run(
       f'{workdir / DATASET} is no class table of a run ({error!r}). Copy the '
       'file of a run on the same data, or train again.'
     ) from error
-  variables, step = load_weights(workdir, step=step, best=best)
-  return config, info, variables, step
+  return config, info
 
 
 def load_weights(

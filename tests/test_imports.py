@@ -35,9 +35,11 @@ ALLOWED = {
   'summaries': {'atomic', 'errors'},
   'visualize': set(),
   'upsampled': {'losses', 'metrics', 'ops'},
+  'objective': {'losses', 'ops', 'state', 'upsampled'},
   'steps': {
     'losses',
     'metrics',
+    'objective',
     'sharding',
     'state',
     'inference',
