@@ -9,10 +9,13 @@ ones. The position in the data needs no entry: it is a function of the step.
 """
 
 import asyncio
+import contextlib
 import dataclasses
+import errno
 import json
 import logging
 import math
+import os
 import pathlib
 import shutil
 from typing import Any
@@ -53,11 +56,17 @@ class Checkpointer:
     Args:
       state: May be donated by the next step: it is copied before this returns.
       step: Must not be below any step saved so far.
+
+    Raises:
+      OSError: If the disk is full, now or when the last one was written.
     """
     if step == self.latest_step():
       return
     items = _items(state)
-    self._manager.save(step, args=_composite(ocp.args.StandardSave, items))
+    with _disk_errors(self._manager.directory):
+      self._manager.wait_until_finished()
+      _check_space(self._manager.directory, items)
+      self._manager.save(step, args=_composite(ocp.args.StandardSave, items))
 
   def score(self, step: int, miou: float) -> None:
     """Notes that a saved step was evaluated; the best one is kept.
@@ -109,11 +118,38 @@ class Checkpointer:
     )
 
   def wait(self) -> None:
-    """Returns when everything that was saved is on disk."""
-    self._manager.wait_until_finished()
+    """Returns when everything that was saved is on disk.
+
+    Raises:
+      OSError: If the disk is full.
+    """
+    with _disk_errors(self._manager.directory):
+      self._manager.wait_until_finished()
 
   def close(self) -> None:
-    self._manager.close()
+    with _disk_errors(self._manager.directory):
+      self._manager.close()
+
+
+@contextlib.contextmanager
+def _disk_errors(directory):
+  """Makes of Orbax's errors that a disk is full those that Python has."""
+  try:
+    yield
+  except (ValueError, RuntimeError) as error:
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+      if os.strerror(number) in str(error):
+        raise OSError(number, os.strerror(number), str(directory)) from error
+    raise
+
+
+def _check_space(directory, items):
+  """Fails before anything is written where there surely is no room for it."""
+  needed = sum(leaf.nbytes for leaf in jax.tree.leaves(items))
+  if shutil.disk_usage(directory).free < needed:
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(directory))
+    error.add_note(f'A checkpoint takes {needed / 1e6:.0f} MB.')
+    raise error
 
 
 def _items(state):

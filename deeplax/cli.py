@@ -67,7 +67,7 @@ def run(
       words = _machine_is_full(error)
       if not words:
         raise
-      return fail(words, 1)
+      words, code = f'error: {words}', 1
     # With the exceptions go the frames that hold on to things.
     except Stopped as stopped:
       words, code = f'{stopped}', STOPPED
@@ -96,16 +96,21 @@ def _leave(words, code):
 
 def _machine_is_full(error: Exception) -> str:
   """In words, if memory or the disk is at its end; '' for other errors."""
-  if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
+  # Notes say, for one, with which file it happened.
+  notes = getattr(error, '__notes__', [])
+  full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+  if getattr(error, 'errno', None) in full:
     where = f' ({error.filename})' if error.filename else ''
-    return (
-      f'the disk or the quota is full{where}. Free some space and start the '
-      'same command again: a run goes on from its newest checkpoint.'
+    return ' '.join(
+      [
+        f'the disk or the quota is full{where}.',
+        *notes,
+        'Free some space and start the same command again: a run goes on from '
+        'its newest checkpoint.',
+      ]
     )
   if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
     reason = f'{error}'.strip().partition('\n')[0][:300] or 'no reason given'
-    # Notes say, for one, with which file it happened.
-    notes = getattr(error, '__notes__', [])
     reason = ' '.join([f'{reason.rstrip(".")}.', *notes])
     return (
       f'out of memory: {reason} Lower the batch size, the scales '
@@ -119,13 +124,22 @@ def log_to_stderr() -> None:
   """Our own lines, not every phase that a library goes through."""
   # A damaged picture is our error to tell.
   os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
-  absl_logging.set_verbosity(absl_logging.ERROR)
+  # What they call an error is raised as well, or mended.
+  absl_logging.set_verbosity(absl_logging.FATAL)
+  sys.excepthook = _report
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
   log = logging.getLogger('deeplax')
   log.setLevel(logging.INFO)
   log.propagate = False
   log.handlers = [handler]
+
+
+def _report(kind, error, trace):
+  """Python's own report of what nobody caught, but for one."""
+  # Orbax' threads say this a hundred times, when a save has failed already.
+  if f'{error}' != 'Event loop is closed':
+    sys.__excepthook__(kind, error, trace)
 
 
 def fail(message: object, code: int) -> int:

@@ -201,7 +201,7 @@ class Loop:
     """Keeps what is needed to look into a bad step; the message about it."""
     self.checkpointer.wait()
     good = self.checkpointer.latest_step()
-    kept = f'checkpoint of step {good} is good' if good else 'run had just begun'
+    kept = f'checkpoint of step {good} is good' if good else 'run began with it'
     # The step left the state as it was before it, see `steps`.
     folder = bad_steps.keep(
       self.workdir, self.state, step, values, self.batch_ids(step)
