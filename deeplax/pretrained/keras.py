@@ -55,14 +55,19 @@ def read(path: pathlib.Path) -> File:
   import h5py
 
   try:
-    data = path
+    data, size = path, path.stat().st_size
     if path.suffix == '.keras':
       with zipfile.ZipFile(path) as archive:
-        data = io.BytesIO(archive.read('model.weights.h5'))
+        entry = archive.getinfo('model.weights.h5')
+        if entry.file_size > size:
+          raise ValueError(
+            f'{entry.filename} would unpack to {entry.file_size} bytes, where '
+            'Keras packs nothing'
+          )
+        data = io.BytesIO(archive.read(entry))
     with h5py.File(data, 'r') as h5:
-      tensors = _tensors(h5)
-  except (OSError, KeyError, RuntimeError, ValueError,
-          zipfile.BadZipFile) as error:  # fmt: skip
+      tensors = _tensors(h5, size)
+  except Exception as error:  # what damaged bytes lead to is not documented
     reason = ' '.join(str(error).split())[:200]
     raise WeightsError(
       f'{path} is no whole file of Keras ({reason}). Expected .h5, .weights.h5 '
@@ -76,10 +81,14 @@ def read(path: pathlib.Path) -> File:
   return File(path.name, tensors, _LEFT_OUT)
 
 
-def _tensors(h5) -> dict[str, np.ndarray]:
-  """All arrays as `layer/kernel`, whichever version wrote them."""
+def _tensors(h5, size: int) -> dict[str, np.ndarray]:
+  """All arrays as `layer/kernel`, whichever version wrote them.
+
+  Raises:
+    ValueError: One that `size` bytes can't hold, or that is in another file.
+  """
   root = h5.get('model_weights', h5)
-  found = {}
+  found, left = {}, size
 
   def visit(path, item):
     if not hasattr(item, 'shape') or path.startswith('optimizer'):
@@ -89,12 +98,24 @@ def _tensors(h5) -> dict[str, np.ndarray]:
       layer = item.parent.attrs.get('name')
       if layer is None:
         return
-      layer = layer if isinstance(layer, str) else layer.decode()
+      if not isinstance(layer, str):
+        layer = layer.decode()
       leaf = _leaf(leaf, item)
     else:
       layer = parents[-1] if parents else ''
       leaf = _plain(leaf)
-    found[f'{layer}/{leaf}'] = np.asarray(item)
+    found[f'{layer}/{leaf}'] = take(item)
+
+  def take(item):
+    nonlocal left
+    if item.external or item.is_virtual:
+      raise ValueError(f'{item.name} is stored in another file')
+    left -= item.nbytes
+    if item.dtype.kind not in 'fiub' or left < 0:
+      raise ValueError(
+        f'{item.name} is {item.dtype}{list(item.shape)} in {size} bytes'
+      )
+    return np.asarray(item)
 
   root.visititems(visit)
   return found

@@ -2,8 +2,10 @@
 
 import argparse
 import functools
+import io
 import pathlib
 import re
+import zipfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,6 +36,7 @@ _LEAVES = {
 }
 # What a training script may have wrapped the weights in.
 _WRAPPERS = ('state_dict', 'model_state_dict', 'model_state', 'model')
+_DEEPEST = 8
 # Wrappers of modules: DistributedDataParallel, Lightning, torch.compile.
 _PREFIXES = r'((module|model|_orig_mod)\.)+'
 
@@ -107,7 +110,7 @@ def _read_torch(path):
 
   try:
     # The scripts of torchvision and timm save theirs: names and values alone.
-    with path.open('rb') as file, safe_globals([argparse.Namespace]):
+    with _opened(path) as file, safe_globals([argparse.Namespace]):
       tree = torch.load(file, map_location='cpu', weights_only=True)
   except Exception as error:  # damaged bytes lead the unpickler anywhere
     raise WeightsError(
@@ -115,11 +118,11 @@ def _read_torch(path):
       f'({_reason(error)}). Expected what torch.save(model.state_dict(), ...) '
       'writes.'
     ) from error
-  tree = _unwrapped(tree)
   if not isinstance(tree, dict):
     raise WeightsError(
       f'{path} holds a {type(tree).__name__}, expected a state_dict.'
     )
+  tree = _unwrapped(tree)
   tensors = {
     k: v
     for k, v in tree.items()
@@ -134,6 +137,25 @@ def _read_torch(path):
   return {name: _to_numpy(path, name, v) for name, v in tensors.items()}
 
 
+def _opened(path) -> io.BufferedIOBase:
+  """The file, if it can't grow in memory beyond what it is on the disk.
+
+  Raises:
+    ValueError, zipfile.BadZipFile: It is packed.
+  """
+  if not zipfile.is_zipfile(path):
+    # The old format says how much to read, before which a file takes memory
+    # for all of it; bytes that are there give what there is.
+    return io.BytesIO(path.read_bytes())
+  with zipfile.ZipFile(path) as archive:
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+  if unpacked > path.stat().st_size:
+    raise ValueError(
+      f'it would unpack to {unpacked} bytes, where torch.save packs nothing'
+    )
+  return path.open('rb')
+
+
 def _reason(error: Exception) -> str:
   """What PyTorch says, less its advice to read the file without care."""
   words = ' '.join(str(error).split())
@@ -146,7 +168,7 @@ def _reason(error: Exception) -> str:
 
 def _unwrapped(tree):
   """The innermost of dicts like `{'epoch': 3, 'state_dict': {...}}`."""
-  while isinstance(tree, dict):
+  for _ in range(_DEEPEST):  # a dict of a file may hold itself
     inner = [tree[k] for k in _WRAPPERS if isinstance(tree.get(k), dict)]
     if not inner:
       break
@@ -155,6 +177,12 @@ def _unwrapped(tree):
 
 
 def _to_numpy(path, name, tensor) -> np.ndarray:
+  needed = tensor.numel() * tensor.element_size()
+  if needed > path.stat().st_size:  # one number, repeated without end
+    raise WeightsError(
+      f'{path}: {name} has the shape {tuple(tensor.shape)}, and the whole file '
+      f'{path.stat().st_size} bytes. It is damaged; copy it again.'
+    )
   try:
     if tensor.is_floating_point() and tensor.element_size() < 4:
       tensor = tensor.float()  # numpy does not have all of these
