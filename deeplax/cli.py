@@ -38,6 +38,8 @@ def run(
   for stream in ('stdout', 'stderr'):
     if getattr(sys, stream) is None:  # closed by whoever started us
       setattr(sys, stream, open(os.devnull, 'w'))  # noqa: SIM115
+  if hasattr(sys.stdout, 'reconfigure'):  # names need not be UTF-8
+    sys.stdout.reconfigure(errors='backslashreplace')
   log_to_stderr()
   host_memory.keep_freed_memory()
   compilation_cache.enable()
@@ -111,16 +113,28 @@ def log_to_stderr() -> None:
   os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
   absl_logging.set_verbosity(absl_logging.ERROR)
   handler = logging.StreamHandler()
-  handler.setFormatter(logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
+  handler.setFormatter(_Printable('%(asctime)s %(message)s', '%H:%M:%S'))
   log = logging.getLogger('deeplax')
   log.setLevel(logging.INFO)
   log.propagate = False
   log.handlers = [handler]
 
 
+class _Printable(logging.Formatter):
+  def format(self, record: logging.LogRecord) -> str:
+    return printable(super().format(record))
+
+
+def printable(text: str) -> str:
+  """Names of files can hold what a terminal obeys: shown as `\\x1b`."""
+  return ''.join(
+    c if c.isprintable() or c in '\n\t' else ascii(c)[1:-1] for c in text
+  )
+
+
 def fail(message: object, code: int) -> int:
   """Prints `message` to stderr, wrapped, and returns the exit code."""
-  for part in f'error: {message}'.splitlines():
+  for part in printable(f'error: {message}').splitlines():
     print(textwrap.fill(part, 100, break_long_words=False), file=sys.stderr)
   return code
 

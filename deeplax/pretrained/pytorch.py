@@ -90,10 +90,11 @@ def _read_safetensors(path):
     raise WeightsError(
       f'{path} is no whole .safetensors file ({error}). Copy it again.'
     ) from error
-  except (KeyError, AttributeError, TypeError) as error:  # eight-bit floats
+  # Of eight-bit floats, and of more axes than an array may have.
+  except (KeyError, AttributeError, TypeError, ValueError) as error:
     raise WeightsError(
-      f'{path} has a tensor of a type that numpy does not have ({error}). '
-      'Expected float32, float16 or bfloat16.'
+      f'{path} has a tensor that numpy does not have ({error}). Expected '
+      'arrays of float32, float16 or bfloat16.'
     ) from error
 
 
