@@ -20,7 +20,7 @@ from deeplax import cli, config_files
 CONFIG = config_flags.DEFINE_config_file(
   'config',
   None,
-  'A file of configs/, which is run as code; variants after a colon.',
+  'A file of configs/, run as code; variants after a colon.',
 )
 SIZE = cli.define_size('size', 'Of the picture. Default: the training crop.')
 BATCH = flags.DEFINE_integer(

@@ -18,7 +18,7 @@ from deeplax import cli, config_files
 CONFIG = config_flags.DEFINE_config_file(
   'config',
   None,
-  'A file of configs/, which is run as code; variants after a colon.',
+  'A file of configs/, run as code; variants after a colon.',
 )
 WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Folder of the run. Default: runs/<name of the config>.'
