@@ -4,6 +4,7 @@ import argparse
 import functools
 import io
 import pathlib
+import pickletools
 import re
 import zipfile
 from collections.abc import Callable, Sequence
@@ -144,10 +145,15 @@ def _opened(path) -> io.BufferedIOBase:
   Raises:
     ValueError, zipfile.BadZipFile: It is packed.
   """
-  if not zipfile.is_zipfile(path):
+  with path.open('rb') as file:
+    packed = file.read(4) == b'PK\3\4'  # as PyTorch tells them apart
+  if not packed:
     # The old format says how much to read, before which a file takes memory
     # for all of it; bytes that are there give what there is.
-    return io.BytesIO(path.read_bytes())
+    content = io.BytesIO(path.read_bytes())
+    _check_storages(content)
+    content.seek(0)
+    return content
   with zipfile.ZipFile(path) as archive:
     unpacked = sum(entry.file_size for entry in archive.infolist())
   if unpacked > path.stat().st_size:
@@ -155,6 +161,25 @@ def _opened(path) -> io.BufferedIOBase:
       f'it would unpack to {unpacked} bytes, where torch.save packs nothing'
     )
   return path.open('rb')
+
+
+def _check_storages(content: io.BytesIO) -> None:
+  """Raises a ValueError for an array larger than all of an old file.
+
+  It is four pickles and then numbers; the last of the four tells of arrays, in
+  tuples that end in their sizes. They are read as a list of instructions.
+  """
+  size, numbers = len(content.getbuffer()), []
+  for _ in range(4):
+    if content.tell() == size:
+      return
+    for code, argument, _ in pickletools.genops(content):
+      if code.name == 'MARK':
+        numbers = []
+      elif isinstance(argument, int):
+        numbers.append(argument)
+      elif code.name == 'BINPERSID' and max(numbers, default=0) > size:
+        raise ValueError(f'an array of {max(numbers)} in {size} bytes')
 
 
 def _reason(error: Exception) -> str:
