@@ -243,10 +243,12 @@ def load(path: pathlib.Path) -> ml_collections.ConfigDict:
       f'{path} is not the config of a run: it holds a {type(tree).__name__}.'
     )
   for key, kind in _KINDS.items():
-    value = tree
-    for part in key.split('.'):
-      value = value.get(part) if isinstance(value, dict) else None
-    if value is not None and not isinstance(value, kind):
+    *sections, name = key.split('.')
+    section = tree
+    for part in sections:
+      section = section.get(part, {})
+    value = section.get(name, kind())  # what is missing is said elsewhere
+    if not isinstance(value, kind):
       raise RunError(
         f'{path} is not the config of a run: {key} is {str(value)[:100]!r}, '
         f'expected a {kind.__name__}.'
