@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import pathlib
+import tempfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -167,14 +168,7 @@ def memory_map(folder: pathlib.Path) -> None:
 
 @functools.cache
 def memory_map_files() -> list[tuple[str, bytes]]:
-  import tempfile
-
-  with tempfile.TemporaryDirectory() as folder:
-    memory_map(pathlib.Path(folder))
-    paths = sorted(pathlib.Path(folder, 'train').iterdir())
-    return [
-      (f'train/{p.name}', p.read_bytes()) for p in paths if p.name[0] != '.'
-    ]
+  return _files_of(memory_map)
 
 
 def correct_digests(folder: pathlib.Path, name: str) -> None:
@@ -207,6 +201,43 @@ def read_memory_map(path: pathlib.Path) -> None:
   _check_table(source.info)
 
 
+def tfds_folder(folder: pathlib.Path) -> None:
+  from deeplax import data
+  from deeplax.data.write_tfds import write_tfds
+
+  scenes = data.source('synthetic:32x40x3', 'train')
+  write_tfds(scenes, data.info('synthetic'), 'train', folder / 'd')
+
+
+@functools.cache
+def tfds_files() -> list[tuple[str, bytes]]:
+  return _files_of(tfds_folder)
+
+
+def _files_of(make) -> list[tuple[str, bytes]]:
+  with tempfile.TemporaryDirectory() as folder:
+    make(pathlib.Path(folder))
+    paths = [p for p in sorted(pathlib.Path(folder).rglob('*')) if p.is_file()]
+    return [
+      (str(p.relative_to(folder)), p.read_bytes())
+      for p in paths
+      if p.name[0] != '.'
+    ]
+
+
+def read_tfds(path: pathlib.Path) -> None:
+  from deeplax import data
+
+  root = next(p for p in path.parents if p.name == 'now')
+  source = data.source('tfds', 'train', root)
+  classes = data.info('tfds', root).num_classes
+  for i in range(len(source)):
+    example = source[i]
+    assert example['image'].shape == (*example['label'].shape, 3)
+    assert isinstance(example['id'], str)
+    assert set(np.unique(example['label'])) <= {*range(classes), 255}
+
+
 READERS = {
   'picture': Reader(
     seeds.pictures, read_picture, (mutate.mutate, mutate.mutate_png)
@@ -227,5 +258,11 @@ READERS = {
     (mutate.mutate, mutate.mutate_json),
     beside=memory_map,
     repair=correct_digests,
+  ),
+  'tfds': Reader(
+    tfds_files,
+    read_tfds,
+    (mutate.mutate, mutate.mutate_json),
+    beside=tfds_folder,
   ),
 }
