@@ -18,8 +18,9 @@ from tests.fuzz.batch import ALL, SECONDS
 from tests.fuzz.seeds import ROOT
 
 SEED = int(os.environ.get('FUZZ_SEED', '0'))
-COUNT = -(-int(os.environ.get('FUZZ_COUNT', '2600')) // len(ALL))
-_NEEDS = {'torch': 'torch', 'keras': 'h5py', 'tf_deeplab': 'tensorflow'}
+COUNT = -(-int(os.environ.get('FUZZ_COUNT', '1400')) // len(ALL))
+_NEEDS = {'torch': 'torch', 'keras': 'h5py', 'tf_deeplab': 'tensorflow',
+          'tfds': 'tensorflow'}  # fmt: skip
 _START = 120  # seconds, to load libraries
 
 
