@@ -38,6 +38,7 @@ class Reader:
     beside: Writes what must lie beside the file, into a folder.
     repair: `(folder, name)`: makes the rest agree with a damaged file.
     places: `(content) -> offsets` where damage matters.
+    cost: How many times as long as others a case takes; as much fewer are run.
   """
 
   seeds: Callable[[], Sequence[tuple[str, bytes]]]
@@ -46,6 +47,7 @@ class Reader:
   beside: Callable[[pathlib.Path], None] = lambda folder: None
   repair: Callable[[pathlib.Path, str], None] = lambda folder, name: None
   places: Callable[[bytes], Sequence[int]] = lambda content: ()
+  cost: int = 1
 
 
 def read_picture(path: pathlib.Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from deeplax.data import DataError, colours, files
 from deeplax.data.datasets import camvid
 from deeplax.errors import WeightsError
+from deeplax.pretrained import hdf5
 from deeplax.pretrained.tflite import network
 from deeplax.pretrained.tflite.nodes import Node
 from tests.fuzz import bombs
@@ -129,6 +130,14 @@ def test_a_file_of_two_gigabytes_is_not_read(tmp_path):
   with pytest.raises(DataError, match='refused before reading'):
     files.read_image(path)
   assert time.monotonic() - start < 5
+
+
+def test_what_never_comes_back_is_ended(tmp_path, monkeypatch):
+  path = tmp_path / 'x.h5'
+  path.write_bytes(bombs._h5())
+  monkeypatch.setattr(hdf5, '_SECONDS', 0)
+  with pytest.raises(ValueError, match='took too long'):
+    hdf5.read(path)
 
 
 def test_a_tower_of_concatenations_has_an_end():

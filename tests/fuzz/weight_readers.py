@@ -130,8 +130,12 @@ READERS = {
     read_by('torchvision'),
     (mutate.mutate, mutate.mutate_zip),
   ),
+  # A process for each file.
   'keras': Reader(
-    seeds.keras_files, read_by('keras'), (mutate.mutate, mutate.mutate_zip)
+    seeds.keras_files,
+    read_by('keras'),
+    (mutate.mutate, mutate.mutate_zip),
+    cost=8,
   ),
   'tflite': Reader(seeds.tflite_files, read_tflite, places=tables),
   'tf_deeplab': Reader(
