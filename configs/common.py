@@ -107,6 +107,7 @@ def base() -> ml_collections.ConfigDict:
         clip_norm=placeholder(float),
         accumulate=1,  # steps whose gradients are averaged
         ema_decay=placeholder(float),
+        skip_nonfinite=0,  # steps that may be left out for a NaN or infinity
       ),
       schedule=dict(
         name='poly',  # poly, cosine, step, constant

@@ -1,13 +1,20 @@
 """Checkpoints of a run: the only file that knows Orbax.
 
 `checkpoints/<step>/` holds `model` (parameters and statistics), `optimizer`
-(its state) and, where one is kept, `ema` (averaged parameters). Orbax writes
-into a temporary folder and renames it, so a checkpoint is whole or absent. The
-position in the data needs no entry: it is a function of the step.
+(its state and the counters of the run), where one is kept `ema` (averaged
+parameters), and `checksums.txt`. Orbax writes into a temporary folder and
+renames it, so a checkpoint is whole or absent; the sums tell one that was
+damaged later. `checkpoints/scores.json` has the val mIoU of the evaluated
+ones. The position in the data needs no entry: it is a function of the step.
 """
 
+import asyncio
+import dataclasses
 import json
+import logging
+import math
 import pathlib
+import shutil
 from typing import Any
 
 import jax
@@ -15,49 +22,60 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh, SingleDeviceSharding
 
-from deeplax import sharding
+from deeplax import atomic, checksums, sharding
 from deeplax.errors import RunError
 from deeplax.state import TrainState
 
+log = logging.getLogger('deeplax')
+
 BEST_METRIC = 'val/miou'
-
-
-def _metric(metrics: dict[str, float]) -> float:
-  return metrics[BEST_METRIC]
+SCORES = 'scores.json'
+# Kept besides the best: should the newest be damaged, there is another.
+NEWEST = 2
+_COUNTERS = ('step', 'bad_steps', 'skipped_examples')
 
 
 class Checkpointer:
-  """Saves asynchronously; keeps the newest and the best by val mIoU."""
+  """Saves asynchronously; keeps the two newest and the best by val mIoU."""
 
   def __init__(self, directory: pathlib.Path):
-    self._manager = _open(directory, read_only=False)
+    """One process at a time may have one for a folder, or one job."""
+    self._scores = _read_scores(directory)
+    self._path = directory / SCORES
+    self._manager = _open(directory, self._scores, read_only=False)
 
   def latest_step(self) -> int | None:
     return self._manager.latest_step()
 
-  def save(
-    self, state: TrainState, step: int, metrics: dict[str, float] | None
-  ) -> None:
-    """Starts saving `state` as `step`; `metrics` rank it among the best.
+  def save(self, state: TrainState, step: int) -> None:
+    """Starts saving `state` as `step`, unless that is there already.
 
     Args:
       state: May be donated by the next step: it is copied before this returns.
-      step: Must be above every step saved so far.
-      metrics: The evaluation at this step, or None when there was none.
+      step: Must not be below any step saved so far.
     """
-    items = {
-      'model': {'params': state.params, 'batch_stats': state.batch_stats},
-      'optimizer': {'opt_state': state.opt_state, 'step': state.step},
-    }
-    if state.ema_params is not None:
-      items['ema'] = {'params': state.ema_params}
-    # Without a labelled pixel there is no mIoU, and nothing to rank by.
-    ranked = metrics is not None and np.isfinite(_metric(metrics))
-    self._manager.save(
-      step,
-      args=_composite(ocp.args.StandardSave, items),
-      metrics={BEST_METRIC: float(_metric(metrics))} if ranked else None,
-    )
+    if step == self.latest_step():
+      return
+    items = _items(state)
+    self._manager.save(step, args=_composite(ocp.args.StandardSave, items))
+
+  def score(self, step: int, miou: float) -> None:
+    """Notes that a saved step was evaluated; the best one is kept.
+
+    Args:
+      step: Of a checkpoint.
+      miou: NaN where nothing is labelled: evaluated, but never the best.
+    """
+    self._scores[step] = miou
+    if jax.process_index() == 0:
+      values = {
+        str(s): v if math.isfinite(v) else None for s, v in self._scores.items()
+      }
+      atomic.write_json(self._path, values)
+
+  def has_score(self, step: int) -> bool:
+    """Whether the checkpoint of this step was evaluated."""
+    return step in self._scores
 
   def restore(self, state: TrainState, mesh: Mesh) -> TrainState:
     """Returns the newest checkpoint as a state like `state`, on the mesh.
@@ -72,28 +90,22 @@ class Checkpointer:
       ),
       state,
     )
-    items = {
-      'model': {'params': like.params, 'batch_stats': like.batch_stats},
-      'optimizer': {'opt_state': like.opt_state, 'step': like.step},
-    }
-    if like.ema_params is not None:
-      items['ema'] = {'params': like.ema_params}
+    args = _composite(ocp.args.StandardRestore, _items(like))
     try:
-      restored = self._manager.restore(
-        step, args=_composite(ocp.args.StandardRestore, items)
-      )
+      restored = self._manager.restore(step, args=args)
     except (ValueError, KeyError, FileNotFoundError) as error:
       raise RunError(
         f'checkpoint {step} in {self._manager.directory} does not fit the '
         f'model of this config ({_first_line(error)}). Use another --workdir, '
         'or start from its weights with --config.init_from.'
       ) from error
+    optimizer = restored['optimizer']
     return TrainState(
-      step=restored['optimizer']['step'],
+      **{name: optimizer[name] for name in _COUNTERS},
       params=restored['model']['params'],
       batch_stats=restored['model']['batch_stats'],
-      opt_state=restored['optimizer']['opt_state'],
-      ema_params=restored['ema']['params'] if 'ema' in items else None,
+      opt_state=optimizer['opt_state'],
+      ema_params=restored['ema']['params'] if 'ema' in _items(like) else None,
     )
 
   def wait(self) -> None:
@@ -104,18 +116,67 @@ class Checkpointer:
     self._manager.close()
 
 
+def _items(state):
+  items = {
+    'model': {'params': state.params, 'batch_stats': state.batch_stats},
+    'optimizer': {
+      'opt_state': state.opt_state,
+      **{name: getattr(state, name) for name in _COUNTERS},
+    },
+  }
+  if state.ema_params is not None:
+    items['ema'] = {'params': state.ema_params}
+  return items
+
+
+def set_damaged_aside(directory: pathlib.Path) -> None:
+  """Leaves a folder whose newest checkpoint is sound, for whoever goes on.
+
+  What is damaged is named and renamed, to `damaged-<step>`; what a killed run
+  left half written is deleted. Only the folder's one writer may do this.
+  """
+  if not directory.is_dir():
+    return
+  for part in directory.glob(f'*{ocp.path.atomicity.TMP_DIR_SUFFIX}*'):
+    shutil.rmtree(part)
+  for step in reversed(_saved_steps(directory)):
+    damage = checksums.damage(directory / str(step))
+    if not damage:
+      return
+    aside = _free_name(directory / f'damaged-{step}')
+    (directory / str(step)).rename(aside)
+    log.warning(
+      'The checkpoint of step %d is damaged: %s. It is skipped, and kept as '
+      '%s.',
+      step,
+      damage,
+      aside,
+    )
+
+
+def _saved_steps(directory):
+  """Steps by the names of the folders, without opening anything."""
+  return sorted(int(p.name) for p in directory.iterdir() if p.name.isdigit())
+
+
+def _free_name(path):
+  names = [path, *(path.with_name(f'{path.name}-{i}') for i in range(2, 1000))]
+  return next(name for name in names if not name.exists())
+
+
 def save_variables(directory: pathlib.Path, variables: dict[str, Any]) -> None:
   """Writes weights alone as step 0: for what starts from or evaluates them."""
   model = {name: variables[name] for name in ('params', 'batch_stats')}
-  with _open(directory, read_only=False) as manager:
+  with _open(directory, {}, read_only=False) as manager:
     manager.save(0, args=_composite(ocp.args.StandardSave, {'model': model}))
     manager.wait_until_finished()
 
 
 def steps(workdir: pathlib.Path) -> tuple[list[int], int | None]:
   """All steps there are, and the best one (None without an evaluation)."""
-  with _reading(workdir) as manager:
-    return sorted(manager.all_steps()), _best(manager)
+  directory = _directory(workdir)
+  found = _saved_steps(directory)
+  return found, _best(found, _read_scores(directory))
 
 
 def load_variables(
@@ -127,23 +188,17 @@ def load_variables(
     workdir: Of a run.
     step: Of a checkpoint that is there; default: see `best`.
     best: Take the best by val mIoU, if there was an evaluation, not the newest.
+      Damaged ones are named and skipped.
 
   Returns:
     `({'params', 'batch_stats'} as numpy arrays, step)`.
 
   Raises:
-    RunError: If there is no such checkpoint.
+    RunError: If there is no such checkpoint, or it is damaged.
   """
-  with _reading(workdir) as manager:
-    found = sorted(manager.all_steps())
-    if step is None and found:
-      step = (_best(manager) if best else None) or found[-1]
-    if step not in found:
-      there = f'{step}, only {found}' if found else 'at all'
-      raise RunError(
-        f'{workdir} has no checkpoint {there}. Train first: launch/train.py '
-        f'--config=... --workdir={workdir}'
-      )
+  directory = _directory(workdir)
+  step = _choose(directory, step, best)
+  with _open(directory, {}, read_only=True) as manager:
     shapes = manager.item_metadata(step)
     names = [name for name in ('model', 'ema') if shapes.get(name) is not None]
     items = {name: _abstract(shapes[name]) for name in names}
@@ -155,6 +210,32 @@ def load_variables(
     variables = {**variables, 'params': restored['ema']['params']}
   variables = jax.tree.map(np.asarray, variables)
   return {name: variables[name] for name in ('params', 'batch_stats')}, step
+
+
+def _choose(directory, step, best):
+  """The step to load: there, and not damaged."""
+  found = _saved_steps(directory)
+  if step not in found and (step is not None or not found):
+    there = f'{step}, only {found}' if found else 'at all'
+    raise RunError(
+      f'{directory.parent} has no checkpoint {there}. Train first: '
+      f'launch/train.py --config=... --workdir={directory.parent}'
+    )
+  if step is not None:
+    candidates = [step]
+  else:
+    first = _best(found, _read_scores(directory)) if best else None
+    newest = sorted(found, reverse=True)
+    candidates = sorted(newest, key=lambda s: s != first)
+  for candidate in candidates:
+    damage = checksums.damage(directory / str(candidate))
+    if not damage:
+      return candidate
+    log.warning('The checkpoint of step %d is damaged: %s.', candidate, damage)
+  raise RunError(
+    f'the checkpoint of step {candidate} in {directory} is damaged ({damage}). '
+    'Copy the folder again, or choose another with --step.'
+  )
 
 
 def _abstract(shapes):
@@ -173,37 +254,71 @@ def _first_line(error: Exception) -> str:
   return str(error).strip().splitlines()[0][:300]
 
 
-def _reading(workdir):
+def _directory(workdir):
   directory = pathlib.Path(workdir) / 'checkpoints'
   if not directory.is_dir():
     raise RunError(
       f'{directory} is missing: there is no checkpoint yet. Train first: '
       f'launch/train.py --config=... --workdir={workdir}'
     )
-  return _open(directory, read_only=True)
+  return directory
 
 
-def _best(manager):
-  ranked = {
-    step: metrics[BEST_METRIC]
-    for step in manager.all_steps()
-    if (metrics := manager.metrics(step))
-  }
-  return max(ranked, key=ranked.get) if ranked else None
+def _read_scores(directory):
+  path = directory / SCORES
+  try:
+    values = json.loads(path.read_text())
+    return {int(s): math.nan if v is None else v for s, v in values.items()}
+  except FileNotFoundError:
+    return {}
+  except (ValueError, AttributeError) as error:
+    raise RunError(
+      f'{path} is damaged ({error}). Expected the mIoU of each evaluated step. '
+      'Delete the file: the newest checkpoint then counts as the best.'
+    ) from error
 
 
-def _open(directory: pathlib.Path, *, read_only: bool):
-  policy = ocp.checkpoint_managers.AnyPreservationPolicy(
-    [
-      ocp.checkpoint_managers.LatestN(1),
-      ocp.checkpoint_managers.BestN(
-        get_metric_fn=_metric, n=1, keep_checkpoints_without_metrics=False
-      ),
-    ]
-  )
+def _best(found, scores):
+  ranked = {s: v for s, v in scores.items() if s in found and math.isfinite(v)}
+  # The later one of equals.
+  return max(ranked, key=lambda s: (ranked[s], s)) if ranked else None
+
+
+@dataclasses.dataclass
+class _BestAndNewest(ocp.checkpoint_managers.PreservationPolicy):
+  """By the scores, which come after the checkpoint that they are of."""
+
+  scores: dict[int, float]
+
+  def should_preserve(self, checkpoints, *, context):
+    del context
+    found = [checkpoint.step for checkpoint in checkpoints]
+    kept = {*sorted(found)[-NEWEST:], _best(found, self.scores)}
+    return [step in kept for step in found]
+
+
+class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
+  """A checkpoint gets its checksums before its name."""
+
+  async def finalize(self):
+    await asyncio.to_thread(self._finish)
+
+  def _finish(self):
+    if self._checkpoint_metadata_store:
+      self._checkpoint_metadata_store.wait_until_finished()
+    folder = pathlib.Path(self.get())
+    (folder / ocp.path.atomicity.COMMIT_SUCCESS_FILE).touch()
+    checksums.write(folder)
+    atomic.publish(folder, self.get_final())
+
+
+def _open(directory, scores, *, read_only):
   reading = {'save_interval_steps': 0, 'create': False} if read_only else {}
   options = ocp.CheckpointManagerOptions(
-    preservation_policy=policy, best_fn=_metric, read_only=read_only, **reading
+    preservation_policy=_BestAndNewest(scores),
+    read_only=read_only,
+    temporary_path_class=_Summed,
+    **reading,
   )
   # Named here, so that a fresh manager can tell what a checkpoint holds.
   handlers = {
@@ -213,54 +328,3 @@ def _open(directory: pathlib.Path, *, read_only: bool):
   return ocp.CheckpointManager(
     pathlib.Path(directory).absolute(), options=options, item_handlers=handlers
   )
-
-
-def merge(
-  target: dict[str, Any], source: dict[str, Any]
-) -> tuple[dict[str, Any], str, bool]:
-  """Puts what fits of `source` into `target`, by path and shape.
-
-  Args:
-    target: Freshly drawn variables of the new model.
-    source: Variables of another model.
-
-  Returns:
-    `(variables, report, complete)`: the merged variables, a listing of what
-    was taken, what kept its fresh values and what was left over, and whether
-    every one of the target's arrays was found.
-  """
-  new, old = _flat(target), _flat(source)
-  taken = [k for k in new if k in old and new[k].shape == old[k].shape]
-  shapes = [k for k in new if k in old and new[k].shape != old[k].shape]
-  missing = [k for k in new if k not in old]
-  unused = [k for k in old if k not in new]
-  lines = [f'{len(taken)} of {len(new)} arrays taken']
-  lines += [
-    f'  other shape, kept fresh: {k}: {old[k].shape} there, {new[k].shape} here'
-    for k in shapes
-  ]
-  lines += [f'  not there, kept fresh: {k} {new[k].shape}' for k in missing]
-  lines += [f'  there, not used: {k} {old[k].shape}' for k in unused]
-  merged = jax.tree_util.tree_map_with_path(
-    lambda path, x: (
-      np.asarray(old[_name(path)], x.dtype) if _name(path) in taken else x
-    ),
-    target,
-  )
-  return merged, '\n'.join(lines), not shapes and not missing
-
-
-def _flat(tree):
-  leaves = jax.tree_util.tree_leaves_with_path(tree)
-  return {_name(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def _name(path):
-  return jax.tree_util.keystr(path, simple=True, separator='/')
-
-
-def write_json(path: pathlib.Path, tree: Any) -> None:
-  """Writes JSON all at once or not at all."""
-  part = path.with_suffix('.part')
-  part.write_text(json.dumps(tree, indent=2) + '\n')
-  part.replace(path)

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import re
+import signal
 import sys
 import textwrap
 import threading
@@ -18,7 +19,10 @@ from absl import logging as absl_logging
 from deeplax import compilation_cache, config_files, host_memory, interrupt
 from deeplax.data.errors import DataError
 from deeplax.data.workers import WorkerError
-from deeplax.errors import ConfigError, UserError
+from deeplax.errors import ConfigError, Stopped, UserError
+
+# As sysexits.h has it: a temporary failure, try again.
+STOPPED = 75
 
 
 def run(
@@ -28,7 +32,8 @@ def run(
 
   Errors that a user can mend go to stderr as one paragraph. Exit codes: 0
   done, 1 the run can't be done or did not succeed, 2 the command line or the
-  config is wrong, 130 interrupted.
+  config is wrong, 75 a run stopped as it was told and has saved what it did
+  (the same command goes on), 130 interrupted, 143 terminated.
 
   Args:
     main: Takes the words of the command line that are no flags, after the name
@@ -65,22 +70,27 @@ def run(
       if not words:
         raise
       return fail(words, 1)
-    except KeyboardInterrupt:
-      pass  # and with it go the frames that hold on to things
-    return _leave()
+    # With the exceptions go the frames that hold on to things.
+    except Stopped as stopped:
+      words, code = f'{stopped}', STOPPED
+    except KeyboardInterrupt as interrupted:
+      number = next(iter(interrupted.args), signal.SIGINT)
+      how = 'interrupted' if number == signal.SIGINT else 'terminated'
+      words, code = f'error: {how}.', 128 + number
+    return _leave(words, code)
 
   app.run(guarded, flags_parser=_parse)
 
 
-def _leave():
-  """Ends this process after Ctrl-C, when all `with` and `finally` are done.
+def _leave(words, code):
+  """Ends this process after a signal, when all `with` and `finally` are done.
 
   Python's own end would wait for the threads of libraries, and crashes now and
   then inside of a compiler.
   """
   sys.unraisablehook = threading.excepthook = lambda _: None
   gc.collect()  # what still holds on to semaphores
-  code = fail('interrupted.', 130)
+  say(words)
   with contextlib.suppress(OSError):  # the other end of a pipe is gone
     sys.stdout.flush()
   os._exit(code)
@@ -134,9 +144,14 @@ def printable(text: str) -> str:
 
 def fail(message: object, code: int) -> int:
   """Prints `message` to stderr, wrapped, and returns the exit code."""
-  for part in printable(f'error: {message}').splitlines():
-    print(textwrap.fill(part, 100, break_long_words=False), file=sys.stderr)
+  say(printable(f'error: {message}'))
   return code
+
+
+def say(message: str) -> None:
+  """Prints to stderr, wrapped."""
+  for part in message.splitlines():
+    print(textwrap.fill(part, 100, break_long_words=False), file=sys.stderr)
 
 
 def define_crf() -> Callable[[], dict[str, Any]]:

@@ -1,6 +1,5 @@
 """A config is checked here, whole, before anything is compiled or read."""
 
-import json
 import math
 import pathlib
 from typing import Any
@@ -8,7 +7,14 @@ from typing import Any
 import jax
 import ml_collections
 
-from deeplax import config_ranges, models, optimizers, refinement, sharding
+from deeplax import (
+  atomic,
+  config_ranges,
+  models,
+  optimizers,
+  refinement,
+  sharding,
+)
 from deeplax.data import json_text, ops
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import ConfigError, RunError
@@ -24,6 +30,7 @@ FREE_KEYS = (
   'log_every',
   'eval_every',
   'checkpoint_every',
+  'optimizer.skip_nonfinite',
 )
 
 
@@ -187,7 +194,8 @@ def resampling(config: ml_collections.ConfigDict) -> dict[str, bool]:
 def optimizer_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """`config.optimizer` as keyword arguments of `make_optimizer`."""
   options = config.optimizer.to_dict()
-  for key in ('accumulate', 'ema_decay'):  # of the step, not of the optimiser
+  # Of the step, not of the optimiser.
+  for key in ('accumulate', 'ema_decay', 'skip_nonfinite'):
     options.pop(key)
   return options
 
@@ -215,10 +223,7 @@ def resolve(
 
 def save(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
   """Writes the config as JSON, all at once or not at all."""
-  text = json.dumps(config.to_dict(), indent=2)
-  part = path.with_suffix('.part')
-  part.write_text(text + '\n')
-  part.replace(path)
+  atomic.write_json(path, config.to_dict())
 
 
 # What reading a run relies on, beyond what `models.build` checks.

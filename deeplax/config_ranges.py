@@ -54,6 +54,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
       'loss.hard_pixels_ramp',
       'loss.auxiliary_weight',
       'optimizer.weight_decay',
+      'optimizer.skip_nonfinite',
       'optimizer.encoder_lr_mult',
       'optimizer.logits_lr_mult',
       'optimizer.bias_lr_mult',

@@ -13,5 +13,9 @@ class RunError(UserError):
   """A workdir, a checkpoint or a run that can't go on."""
 
 
+class Stopped(Exception):  # noqa: N818, no error
+  """A run ended where it was told to, and the same command goes on there."""
+
+
 class WeightsError(UserError):
   """A file of weights that can't be read, or does not fit the network."""

@@ -147,11 +147,19 @@ class Evaluator:
       metrics.confusion_matrix, static_argnames=('num_rows', 'num_columns')
     )
 
-  def __call__(self, variables: dict[str, Any]) -> Evaluation:
+  def __call__(
+    self,
+    variables: dict[str, Any],
+    stop: Callable[[], bool] = lambda: False,
+  ) -> Evaluation | None:
     """Evaluates; in a job of several processes, all of them must call.
 
     Args:
       variables: `{'params', 'batch_stats'}`, numpy or of this mesh.
+      stop: Looked at between batches; True in one process ends it in all.
+
+    Returns:
+      None if it was stopped.
 
     Raises:
       DataError: On a picture that can't be used, unless told to skip those.
@@ -174,6 +182,10 @@ class Evaluator:
     with bar, Threads() as threads, self._batches() as batches:
       previous = None
       for batch in batches:
+        if stop():
+          for tally in tallies:
+            tally.totals['stopped'] += 1
+          break
         current = (batch, *self._dispatch(variables, batch, threads))
         # The device is busy with this batch while the one before is added.
         if previous:
@@ -187,6 +199,8 @@ class Evaluator:
     evaluation = None
     for tally, pictures in reversed([*zip(tallies, kept)]):
       tally.add_processes()
+      if tally.totals['stopped']:
+        return None
       evaluation = Evaluation(
         {f'{self._prefix}/{k}': v for k, v in tally.scalars().items()},
         tally.confusion,

@@ -8,8 +8,7 @@ from typing import Any
 
 import jax
 
-from deeplax import cost, summaries, visualize
-from deeplax.checkpoint import write_json
+from deeplax import atomic, cost, summaries, visualize
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
 from deeplax.evaluate import Evaluation
@@ -72,7 +71,7 @@ def write(
     'classes': list(info.class_names),
     'refined': _figures(refined) if refined else None,
   }
-  write_json(path, json.loads(json.dumps(result)))
+  atomic.write_json(path, json.loads(json.dumps(result)))
   summaries.cut_back(folder, step - 1)
   writer = summaries.Summaries(folder)
   for kind, found in ((split, evaluation), (f'{split}/crf', refined)):

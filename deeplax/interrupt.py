@@ -1,61 +1,161 @@
-"""Ctrl-C that is not lost."""
+"""Ctrl-C and SIGTERM that are not lost, and that a run may put off."""
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from deeplax.errors import Stopped
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextlib.contextmanager
 def insistent(every: float = 2.0) -> Iterator[None]:
-  """Within it Ctrl-C raises KeyboardInterrupt again until it has an effect.
+  """SIGINT and SIGTERM raise KeyboardInterrupt until that has an effect.
 
   Python raises it wherever the main thread happens to be. In a callback of the
   garbage collector or a `__del__`, of which the libraries below have some,
   exceptions are printed and dropped: the run would go on as if nothing had
-  been said. Whatever else is raised after Ctrl-C leaves as KeyboardInterrupt.
+  been said. Whatever else is raised after a signal leaves as KeyboardInterrupt;
+  its argument is the signal's number.
 
   Args:
     every: Seconds between two looks at whether it is on its way up.
   """
-  said, done = threading.Event(), threading.Event()
+  said, done = [], threading.Event()
   main = threading.main_thread().ident
 
   def insist():
     while not done.wait(every):
       if not _on_its_way(main):
-        signal.pthread_kill(main, signal.SIGINT)
+        signal.pthread_kill(main, said[0])
 
   def handle(number, frame):
-    said.set()
+    del frame
+    said.append(number)
     logging.disable(logging.CRITICAL)  # libraries log how they were cut short
     if not any(t.name == 'insist' for t in threading.enumerate()):
       threading.Thread(target=insist, name='insist', daemon=True).start()
-    signal.default_int_handler(number, frame)
+    raise KeyboardInterrupt(number)
 
   def tell(dropped):
-    if not said.is_set():  # what breaks after that is of no interest
+    if not said:  # what breaks after that is of no interest
       before_hook(dropped)
 
-  before, before_hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
-  if before is not signal.default_int_handler:  # e.g. ignored, under nohup
-    yield
-    return
-  signal.signal(signal.SIGINT, handle)
-  sys.unraisablehook = tell
+  before_hook = sys.unraisablehook
+  # Those that somebody ignores, as nohup does, stay ignored.
+  usual = (signal.default_int_handler, signal.SIG_DFL)
+  with _handlers(lambda _: handle, replacing=lambda h: h in usual) as installed:
+    if not installed:
+      yield
+      return
+    sys.unraisablehook = tell
+    try:
+      yield
+    except Exception as error:
+      if said:  # some libraries make another error of it
+        raise KeyboardInterrupt(said[0]) from error
+      raise
+    finally:
+      done.set()
+      sys.unraisablehook = before_hook
+      logging.disable(logging.NOTSET)
+
+
+class Stop:
+  """What a run has been told.
+
+  Attributes:
+    signal: The number of the first SIGINT or SIGTERM, or None.
+    put_off: Set by who will look at `signal` before long. A first signal then
+      only shows there; a second one has its usual effect.
+  """
+
+  def __init__(self):
+    self.signal: int | None = None
+    self.put_off = False
+    self._refused = False
+
+  def __bool__(self) -> bool:
+    return self.signal is not None
+
+  @property
+  def name(self) -> str:
+    """`'SIGTERM'` or `'SIGINT'`."""
+    return signal.Signals(self.signal).name
+
+  def take(self, number: int, otherwise: Callable[[], None]) -> None:
+    """What the handler of a signal does; `otherwise` is its usual effect."""
+    first, self.signal = self.signal is None, self.signal or number
+    if first and self.put_off:
+      # Not through a logger: whatever it locks may be locked at this moment.
+      words = f'{self.name}: the step is finished and saved; once more ends it.'
+      os.write(2, f'\n{words}\n'.encode())
+      return
+    self._refused = self.put_off
+    otherwise()
+
+  @property
+  def at_once(self) -> bool:
+    """Whether a signal came that could not be put off any more."""
+    return self._refused
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[Stop]:
+  """Within it a signal ends a run so that the same command can go on.
+
+  Raises:
+    Stopped: Instead of the KeyboardInterrupt of a signal that came while
+      nothing had begun that could be finished.
+  """
+  stop = Stop()
+
+  def handler(before):
+    def handle(number, frame):
+      def otherwise():
+        if callable(before):
+          before(number, frame)
+        raise KeyboardInterrupt(number)
+
+      stop.take(number, otherwise)
+
+    return handle
+
+  with _handlers(handler, replacing=lambda h: h is not signal.SIG_IGN):
+    try:
+      yield stop
+    except KeyboardInterrupt:
+      if not stop or stop.at_once:
+        raise
+      raise Stopped(
+        f'{stop.name}: stopped before a step was done; there is nothing to '
+        'save. The same command starts it again.'
+      ) from None
+
+
+@contextlib.contextmanager
+def _handlers(make, *, replacing):
+  """Installs `make(the one before)`; yields whether there is anything to do."""
+  before = {}
+  # Python lets no other thread install handlers: there nothing changes.
+  if threading.current_thread() is threading.main_thread():
+    before = {
+      number: found
+      for number in SIGNALS
+      if (found := signal.getsignal(number)) is not None and replacing(found)
+    }
+  for number, found in before.items():
+    signal.signal(number, make(found))
   try:
-    yield
-  except Exception as error:
-    if said.is_set():  # some libraries make another error of it
-      raise KeyboardInterrupt from error
-    raise
+    yield bool(before)
   finally:
-    done.set()
-    signal.signal(signal.SIGINT, before)
-    sys.unraisablehook = before_hook
-    logging.disable(logging.NOTSET)
+    for number, found in before.items():
+      signal.signal(number, found)
 
 
 def _on_its_way(thread: int) -> bool:

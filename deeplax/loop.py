@@ -3,6 +3,7 @@
 import itertools
 import logging
 import math
+import pathlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,14 @@ import numpy as np
 import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from deeplax import prefetch, sharding, summaries, visualize
-from deeplax.checkpoint import Checkpointer
+from deeplax import bad_steps, prefetch, sharding, summaries, visualize
+from deeplax.checkpoint import BEST_METRIC, Checkpointer
+from deeplax.data import DataError
 from deeplax.data.info import DatasetInfo
-from deeplax.errors import RunError
+from deeplax.data.workers import WorkerError
+from deeplax.errors import RunError, Stopped
 from deeplax.evaluate import Evaluator
+from deeplax.interrupt import Stop
 from deeplax.state import TrainState
 
 log = logging.getLogger('deeplax')
@@ -35,6 +39,9 @@ class Loop:
     writer: summaries.Summaries,
     checkpointer: Checkpointer,
     evaluator: Evaluator,
+    workdir: pathlib.Path,
+    batch_ids: Callable[[int], list[str]],
+    stop: Stop,
   ):
     """Starts nothing yet.
 
@@ -45,6 +52,9 @@ class Loop:
       writer: Of metrics.jsonl and TensorBoard.
       checkpointer: Saves after every evaluation and now and then between.
       evaluator: Of the eval split.
+      workdir: Of the run, for the state before a bad step.
+      batch_ids: The ids of the pictures of a step.
+      stop: What the run has been told meanwhile.
     """
     self.config = config
     self.info = info
@@ -52,6 +62,8 @@ class Loop:
     self.writer = writer
     self.checkpointer = checkpointer
     self.evaluator = evaluator
+    self.workdir, self.batch_ids, self.stop = workdir, batch_ids, stop
+    self.told = 0  # the last bad step that was spoken of
 
   def run(
     self,
@@ -64,9 +76,12 @@ class Loop:
     """From `first_step` to the last; returns the last evaluation.
 
     Raises:
+      Stopped: If a signal said so; what was done is saved.
       RunError: If the loss or the gradient is not finite.
+      DataError, WorkerError: Of the batches; what was done is saved.
     """
     total = self.config.total_steps
+    self.step, self.state, self.metrics = first_step, state, None
     bar = tqdm.tqdm(
       total=total,
       initial=first_step,
@@ -75,77 +90,170 @@ class Loop:
       disable=not sys.stderr.isatty(),
     )
     ahead = prefetch.Prefetch(
-      itertools.islice(batches, total - first_step), lambda b: _put(b, mesh)
+      itertools.islice(batches, total - first_step),
+      self.put(mesh),
+      stop=self.is_stopped,
     )
+    self.stop.put_off = True
+    evaluated = self.checkpointer.has_score(first_step)
     with bar, logging_redirect_tqdm([log]), ahead:
-      scalars = self.steps(state, first_step, train_step, ahead, bar)
+      scalars = {}
+      if first_step and self.is_evaluated(first_step) and not evaluated:
+        scalars = self.evaluate()  # it was cut short
+      try:
+        scalars = self.steps(train_step, ahead, bar) or scalars
+      except (DataError, WorkerError):
+        self.rescue()
+        raise
     self.checkpointer.wait()
     return scalars
 
-  def steps(self, state, first_step, train_step, batches, bar):
+  def steps(self, train_step, batches, bar):
     """The steps themselves, each followed by what is due after it."""
     config = self.config
     total = config.total_steps
     scalars = {}
     clock = _Clock()
-    previous = None
-    for step, batch in enumerate(batches, first_step + 1):
-      state, metrics = train_step(state, batch)
+    first = self.step + 1
+    for batch in batches:
+      previous = self.step, self.metrics
+      self.state, self.metrics = train_step(self.state, batch)
+      self.step = step = self.step + 1
       # The device works on; the step before this one is looked at meanwhile.
-      if previous:
-        self.check(*previous)
-      previous = (step, metrics)
+      stop = self.check(*previous)
       bar.update()
-      if step == first_step + 1:
+      if step == first:
         self.writer.open()  # takes seconds, while the device is busy
-        jax.block_until_ready(metrics)
+        jax.block_until_ready(self.metrics)
         clock.start(step)  # compilation is not a step
-      evaluating = step % config.eval_every == 0 or step == total
-      saving = evaluating or step % config.checkpoint_every == 0
       if step % config.log_every == 0 or step == total:
-        self.report(step, self.check(step, metrics), clock.lap(step), bar)
-      if saving:
-        # Only what is known to be finite is kept.
-        self.check(step, metrics)
+        self.check(step, self.metrics)
+        self.report(clock.lap(step), bar)
+      evaluating = self.is_evaluated(step)
+      if evaluating or step % config.checkpoint_every == 0:
         clock.pause()
+        self.save()
         if evaluating:
-          scalars = self.evaluate(step, state)
-        self.checkpointer.save(state, step, scalars if evaluating else None)
+          scalars = self.evaluate()
         clock.resume()
+      if stop or self.is_stopped():
+        break
+    if self.step < total:
+      self.save()
+      self.end(f'after step {self.step} of {total}, which is saved')
     return scalars
 
-  def check(self, step: int, metrics: dict[str, jax.Array]) -> dict[str, float]:
-    """Waits for the step's metrics and stops the run where they are bad."""
-    values = {name: float(value) for name, value in metrics.items()}
-    for name in ('loss', 'gradient_norm'):
-      if math.isfinite(values[name]):
-        continue
-      self.checkpointer.wait()
-      good = self.checkpointer.latest_step()
-      kept = (
-        f'The checkpoint of step {good} is the last good one'
-        if good
-        else 'There is no checkpoint before it'
-      )
-      raise RunError(
-        f'{name.replace("_", " ")} is {values[name]} at step {step} (learning '
-        f'rate {values["learning_rate"]:.3g}). {kept}; nothing was saved after '
-        'it. Try a lower schedule.peak, a warm-up (schedule.warmup_steps) or '
-        'gradient clipping (optimizer.clip_norm), with another --workdir.'
-      )
-    return values
-
-  def report(self, step, values, step_time, bar):
-    """One row of training scalars."""
+  def is_evaluated(self, step: int) -> bool:
+    """Whether an evaluation follows this step."""
     config = self.config
+    return step % config.eval_every == 0 or step == config.total_steps
+
+  def put(self, mesh: jax.sharding.Mesh) -> Callable[[dict], dict]:
+    """A function that puts a batch on the device.
+
+    In a job of several processes all must stop at the same step, whoever of
+    them was told to: this travels with the batch, too.
+    """
+    keys = ('image', 'label', 'valid', 'photometric')
+
+    def put(batch):
+      used = {key: batch[key] for key in keys if key in batch}
+      if jax.process_count() > 1:
+        used['stop'] = np.full(len(batch['valid']), bool(self.stop))
+      return sharding.put_batch(used, mesh)
+
+    return put
+
+  def is_stopped(self) -> bool:
+    """Whether the only process of a job was told to stop."""
+    return jax.process_count() == 1 and bool(self.stop)
+
+  def check(self, step: int, metrics: dict[str, jax.Array] | None) -> bool:
+    """Waits for a step's metrics, if any, and ends the run if they are bad.
+
+    Returns:
+      Whether the run is to stop because somebody says so.
+    """
+    if metrics is None:
+      return self.is_stopped()
+    values = jax.device_get(metrics)
+    bad = [
+      name
+      for name in ('loss', 'gradient_norm')
+      if not math.isfinite(values[name])
+    ]
+    if bad:
+      name = bad[0]
+      found = (
+        f'{name.replace("_", " ")} is {values[name]} at step {step} (learning '
+        f'rate {values["learning_rate"]:.3g})'
+      )
+      allowed = self.config.optimizer.skip_nonfinite
+      if values['bad_steps'] > allowed:
+        raise RunError(self.bad_step(step, values, found))
+      if step > self.told:
+        self.told = step
+        count = int(values['bad_steps'])
+        log.warning('%s: left out, %d of %d.', found, count, allowed)
+    return bool(values.get('stop', self.is_stopped()))
+
+  def bad_step(self, step: int, values: dict[str, float], found: str) -> str:
+    """Keeps what is needed to look into a bad step; the message about it."""
+    self.checkpointer.wait()
+    good = self.checkpointer.latest_step()
+    kept = (
+      f'checkpoint of step {good} is good' if good else 'run had just begun'
+    )
+    # The step left the state as it was before it, see `steps`.
+    folder = bad_steps.keep(
+      self.workdir, self.state, step, values, self.batch_ids(step)
+    )
+    allowed = self.config.optimizer.skip_nonfinite
+    skipped = f', after {allowed} that were left out' if allowed else ''
+    return (
+      f'{found}{skipped}. The {kept}. The state '
+      f'before this step and the ids of its batch are kept: launch/train.py '
+      f'--replay={folder} runs it alone and says where the first such number '
+      'appears. Try a lower schedule.peak, a warm-up (schedule.warmup_steps), '
+      'or gradient clipping (optimizer.clip_norm), with another --workdir; or '
+      'leave such steps out (optimizer.skip_nonfinite=3).'
+    )
+
+  def save(self) -> None:
+    """Saves the state after this step, once it is known to be finite."""
+    self.check(self.step, self.metrics)
+    self.checkpointer.save(self.state, self.step)
+
+  def rescue(self) -> None:
+    """Saves what was done before there were no more batches."""
+    # In a job of several processes the others know nothing, and saving needs
+    # them all.
+    if jax.process_count() == 1 and self.metrics:
+      self.save()
+      self.checkpointer.wait()
+      log.info('Step %d is saved.', self.step)
+
+  def end(self, where: str) -> None:
+    """Raises Stopped when all is on disk."""
+    self.checkpointer.wait()
+    who = self.stop.name if self.stop else 'another process was told to stop'
+    raise Stopped(
+      f'{who}: stopped {where}. The same command goes on from there.'
+    )
+
+  def report(self, step_time, bar):
+    """One row of training scalars."""
+    config, step = self.config, self.step
+    values = jax.device_get(self.metrics)
     scalars = {
       'train/loss': values['loss'],
       'train/learning_rate': values['learning_rate'],
       'train/gradient_norm': values['gradient_norm'],
     }
     if config.dataset.on_error == 'skip':
-      skipped = config.batch_size - values['examples']
-      scalars['train/skipped_examples'] = skipped
+      scalars['train/skipped_examples'] = values['skipped_examples']
+    if config.optimizer.skip_nonfinite:
+      scalars['train/bad_steps'] = values['bad_steps']
     if step_time:
       speed = config.batch_size / step_time
       scalars |= {
@@ -161,11 +269,16 @@ class Loop:
     else:
       bar.set_postfix_str(line)
 
-  def evaluate(self, step: int, state: TrainState) -> dict[str, float]:
-    """Evaluates the whole split and writes scalars and pictures."""
-    started = time.perf_counter()
-    variables = jax.tree.map(np.asarray, state.eval_variables)
-    evaluation = self.evaluator(variables)
+  def evaluate(self) -> dict[str, float]:
+    """Evaluates the whole split and writes scalars and pictures.
+
+    The step is saved before, so that nothing is lost if this is cut short.
+    """
+    started, step = time.perf_counter(), self.step
+    variables = jax.tree.map(np.asarray, self.state.eval_variables)
+    evaluation = self.evaluator(variables, stop=lambda: bool(self.stop))
+    if evaluation is None:
+      self.end(f'in the evaluation of step {step}, which is saved')
     scalars = dict(evaluation.scalars)
     self.writer.scalars(step, scalars)
     self.writer.images(
@@ -181,6 +294,7 @@ class Loop:
       ),
       time.perf_counter() - started,
     )
+    self.checkpointer.score(step, scalars[BEST_METRIC])
     return scalars
 
 
@@ -207,9 +321,3 @@ class _Clock:
 
   def resume(self) -> None:
     self._since = time.perf_counter()
-
-
-def _put(batch, mesh):
-  keys = ('image', 'label', 'valid', 'photometric')
-  used = {key: batch[key] for key in keys if key in batch}
-  return sharding.put_batch(used, mesh)

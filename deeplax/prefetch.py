@@ -9,6 +9,7 @@ from typing import Any
 AHEAD = 2
 # The pipeline may be stuck, which closing it, later, brings to an end.
 _PATIENCE = 5.0  # seconds
+_LOOK = 0.2  # seconds between two looks at `stop`, while there is no batch
 
 
 class Prefetch(Iterator):
@@ -23,6 +24,7 @@ class Prefetch(Iterator):
     batches: Only the thread asks it for more. Closing it is up to the caller,
       after this.
     put: Takes a batch, returns it on the device.
+    stop: Looked at while there is no batch to give; True ends the iteration.
     ahead: Batches, 1 or more.
   """
 
@@ -31,9 +33,10 @@ class Prefetch(Iterator):
     batches: Iterator[Any],
     put: Callable[[Any], Any],
     *,
+    stop: Callable[[], bool] = lambda: False,
     ahead: int = AHEAD,
   ):
-    self._batches, self._put = batches, put
+    self._batches, self._put, self._stop = batches, put, stop
     self._free = threading.Semaphore(ahead)
     self._made: queue.SimpleQueue = queue.SimpleQueue()
     self._closed = False
@@ -55,12 +58,20 @@ class Prefetch(Iterator):
   def __next__(self) -> Any:
     if self._closed:
       raise StopIteration
-    batch, error = self._made.get()
+    batch, error = self._next()
     if error is not None:
       self.close()
       raise error
     self._free.release()
     return batch
+
+  def _next(self):
+    while True:
+      try:
+        return self._made.get(timeout=_LOOK)
+      except queue.Empty:
+        if self._stop():
+          return None, StopIteration()
 
   def __enter__(self) -> 'Prefetch':
     return self

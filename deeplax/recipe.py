@@ -9,9 +9,9 @@ import jax
 import ml_collections
 import numpy as np
 
-from deeplax import checkpoint, losses, optimizers, sharding, steps
+from deeplax import atomic, losses, objective, optimizers, sharding, steps
 from deeplax import config as config_lib
-from deeplax.data import Source, check
+from deeplax.data import DataError, Source, check, pipeline
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import ConfigError
 from deeplax.evaluate import Evaluator
@@ -45,7 +45,7 @@ def class_weights(
     if config.loss.void_class:
       classes.append(info.ignore_label)
     weights = losses.class_weights(counts[classes])
-    checkpoint.write_json(workdir / CLASS_WEIGHTS, weights.tolist())
+    atomic.write_json(workdir / CLASS_WEIGHTS, weights.tolist())
   weights = saved_class_weights(config, workdir)
   outputs = config_lib.num_outputs(config, info)
   if weights is not None and len(weights) != outputs:
@@ -81,12 +81,27 @@ def make_step(
   tx = optimizers.make_optimizer(
     schedule, **config_lib.optimizer_options(config)
   )
-  loss = config.loss
-
   train_step = steps.make_train_step(
-    model,
+    make_gradient_sums(config, info, model, weights),
     tx,
     mesh=mesh,
+    schedule=schedule,
+    ema_decay=config.optimizer.ema_decay,
+    skip_nonfinite=config.optimizer.skip_nonfinite,
+  )
+  return train_step, tx
+
+
+def make_gradient_sums(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  model: Any,
+  weights: np.ndarray | None,
+) -> Callable:
+  """The sums of a training batch: what a resolved config minimises."""
+  loss = config.loss
+  return objective.make_gradient_sums(
+    model,
     loss_fn=losses.CrossEntropy(
       class_weights=weights,
       label_smoothing=loss.label_smoothing,
@@ -94,16 +109,53 @@ def make_step(
       hard_pixels_ramp=loss.hard_pixels_ramp,
       normalize_by=loss.normalize_by,
     ),
-    schedule=schedule,
     seed=config.seed,
     auxiliary_weight=loss.auxiliary_weight,
     void_id=info.num_classes if loss.void_class else None,
     **config_lib.resampling(config),
     accumulate=config.optimizer.accumulate,
-    ema_decay=config.optimizer.ema_decay,
     remat_norms=model.remat_norms,
   )
-  return train_step, tx
+
+
+def batch_options(
+  config: ml_collections.ConfigDict, mesh: jax.sharding.Mesh
+) -> dict[str, Any]:
+  """What of a resolved config decides on the contents of training batches.
+
+  As keyword arguments of `pipeline.train_batches`.
+  """
+  return dict(
+    ops=config.input.train,
+    batch_size=config.batch_size,
+    seed=config.seed,
+    on_error=config.dataset.on_error,
+    # A CPU is the workers' own, and OpenCV's tables are three times as fast.
+    photometric_on_device=mesh.devices.flat[0].platform != 'cpu',
+  )
+
+
+def batch_ids(
+  config: ml_collections.ConfigDict, source: Source
+) -> Callable[[int], list[str]]:
+  """A function of a step, the first is 1, giving the ids of its pictures."""
+
+  def picture_id(index):
+    try:
+      return source[index]['id']
+    except DataError as error:  # one that is left out of its batch
+      return f'picture {index} ({error})'
+
+  def ids(step):
+    indices = pipeline.batch_indices(
+      len(source),
+      batch_size=config.batch_size,
+      seed=config.seed,
+      step=step - 1,
+    )
+    return [picture_id(index) for index in indices]
+
+  return ids
 
 
 def eval_loss(

@@ -14,6 +14,8 @@ class TrainState:
 
   Attributes:
     step: int32, steps done so far.
+    bad_steps: int32, those of them whose loss or gradient was not finite.
+    skipped_examples: int32, examples that only filled up a batch so far.
     params: Parameters, float32.
     batch_stats: Running means and variances of batch normalisation.
     opt_state: State of the optimiser.
@@ -21,6 +23,8 @@ class TrainState:
   """
 
   step: jax.Array
+  bad_steps: jax.Array
+  skipped_examples: jax.Array
   params: Any
   batch_stats: Any
   opt_state: Any
@@ -42,11 +46,14 @@ def create_state(
   """The state at step 0."""
   params = variables['params']
   return TrainState(
+    # One each: the step donates its state, and a buffer can't go twice.
     step=jnp.zeros((), jnp.int32),
+    bad_steps=jnp.zeros((), jnp.int32),
+    skipped_examples=jnp.zeros((), jnp.int32),
     params=params,
     batch_stats=variables.get('batch_stats', {}),
     # One program, not one for each shape there is: these take seconds.
     opt_state=jax.jit(tx.init)(params),
-    # A copy: the step donates its state, and one buffer can't go twice.
+    # A copy, for the same reason.
     ema_params=jax.tree.map(jnp.array, params) if ema else None,
   )

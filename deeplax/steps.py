@@ -9,142 +9,47 @@ import optax
 from jax.sharding import Mesh
 
 from deeplax import inference, losses, metrics, sharding, upsampled
-from deeplax.ops import photometric
-from deeplax.ops.kept import recomputing_norms
+from deeplax.objective import LossFn, target_labels
 from deeplax.ops.resize import Grid
 from deeplax.state import TrainState
 
-LossFn = Callable[..., tuple[jax.Array, jax.Array]]
-
-
-def target_labels(
-  label: jax.Array, valid: jax.Array, void_id: int | None = None
-) -> jax.Array:
-  """Labels that a loss may see: int32[B,H,W], 255 where nothing counts.
-
-  Args:
-    label: uint8[B,H,W], 255 = void.
-    valid: bool[B]; False marks an example that only fills up the batch.
-    void_id: Train id that void is trained as, or None to ignore void.
-  """
-  label = label.astype(jnp.int32)
-  if void_id is not None:
-    label = jnp.where(label == losses.IGNORE_LABEL, void_id, label)
-  return jnp.where(valid[:, None, None], label, losses.IGNORE_LABEL)
-
 
 def make_train_step(
-  model: Any,
+  gradient_sums: Callable[[TrainState, dict], tuple],
   tx: optax.GradientTransformation,
   *,
   mesh: Mesh,
-  loss_fn: LossFn,
   schedule: Callable[[jax.Array], jax.Array],
-  seed: int,
-  auxiliary_weight: float = 0.0,
-  void_id: int | None = None,
-  align_corners: bool = False,
-  half_pixel_centers: bool = True,
-  accumulate: int = 1,
   ema_decay: float | None = None,
-  remat_norms: bool = False,
+  skip_nonfinite: int = 0,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]:
   """Returns the jitted train step; it donates its state.
 
-  The batch is `{'image': uint8[B,H,W,3], 'label': uint8[B,H,W], 'valid':
-  bool[B]}`, split over the mesh. The loss is sum / weight over the whole
-  batch; with `accumulate` = A the batch goes through the network in A parts,
-  sums and weights are added, and one division and one update follow. Batch
-  normalisation then sees each part by itself, one after the other. Where the
-  batch has `'photometric'`, float32[B,6], `ops.photometric` comes first.
+  The batch is that of `objective.make_gradient_sums`, split over the mesh; the
+  loss is sum / weight over the whole of it.
+
+  A loss or gradient that isn't finite changes nothing but the counters `step`
+  and `bad_steps`, `skip_nonfinite` times. Once more, and the state stays as it
+  was before that step, whatever steps follow: whoever looks at the metrics
+  later finds the state that led to it.
 
   Args:
-    model: A module of `deeplax.models.build`.
+    gradient_sums: Of `objective.make_gradient_sums`.
     tx: Optimiser.
     mesh: Of `deeplax.sharding.make_mesh`.
-    loss_fn: `(logits, labels, step) -> (sum, weight)`, logits at label size;
-      those of a `losses.CrossEntropy` never exist as a whole.
     schedule: Step -> learning rate, for the metrics.
-    seed: Of the dropout; the step is folded in.
-    auxiliary_weight: Factor on the auxiliary head's loss, if there is one.
-    void_id: Train id that void is trained as, or None.
-    align_corners, half_pixel_centers: How logits are brought to the labels'
-      size, see `ops.resize`.
-    accumulate: A, a divisor of the batch size.
     ema_decay: d in ema <- d ema + (1 - d) params, or None.
-    remat_norms: Whether the gradient computes again what is no convolution.
+    skip_nonfinite: Bad steps that are left out.
 
   Returns:
     A function giving the next state and `loss`, `gradient_norm`,
-    `learning_rate` and `examples` (those with valid=True).
+    `learning_rate`, `examples` (those with valid=True), the counters
+    `bad_steps` and `skipped_examples` of the state, and `stop`, whether
+    `batch['stop']`, bool[B], has any, where there is such a thing.
   """
 
-  grid = Grid(align_corners, half_pixel_centers)
-
-  def apply(variables, image, key):
-    return model.apply(
-      variables,
-      image,
-      train=True,
-      rngs={'dropout': key},
-      mutable=['batch_stats'],
-    )
-
-  if remat_norms:
-    apply = recomputing_norms(apply)
-
-  def part_sums(params, batch_stats, batch, key, step):
-    image = batch['image']
-    if 'photometric' in batch:
-      image = photometric.distort(image, batch['photometric'])
-    (logits, endpoints), updates = apply(
-      {'params': params, 'batch_stats': batch_stats}, image, key
-    )
-    labels = target_labels(batch['label'], batch['valid'], void_id)
-
-    def at_label_size(x):
-      if isinstance(loss_fn, losses.CrossEntropy):
-        return upsampled.cross_entropy(loss_fn, x, labels, grid, step)
-      return loss_fn(grid.resize(x, labels.shape[1:]), labels, step)
-
-    total, weight = at_label_size(logits)
-    # V2: besides the maximum over scales, each scale has a loss of its own.
-    for name, other in endpoints.items():
-      if name.startswith('logits_x'):
-        total += at_label_size(other)[0]
-    if 'auxiliary' in endpoints:
-      total += auxiliary_weight * at_label_size(endpoints['auxiliary'])[0]
-    return total, (weight, updates.get('batch_stats', batch_stats))
-
-  grad_fn = jax.value_and_grad(part_sums, has_aux=True)
-
-  def sums(state, batch, key):
-    if accumulate == 1:
-      (total, (weight, stats)), grads = grad_fn(
-        state.params, state.batch_stats, batch, key, state.step
-      )
-      return total, weight, stats, grads
-
-    def body(carry, i):
-      total, weight, stats, grads = carry
-      # Every A-th picture: each device splits what it already holds.
-      part = {
-        name: x.reshape(-1, accumulate, *x.shape[1:])[:, i]
-        for name, x in batch.items()
-      }
-      (t, (w, stats)), g = grad_fn(
-        state.params, stats, part, jax.random.fold_in(key, i), state.step
-      )
-      return (total + t, weight + w, stats, optax.tree.add(grads, g)), None
-
-    dtype = jax.tree.leaves(state.params)[0].dtype
-    zero = jnp.zeros((), dtype)
-    start = (zero, zero, state.batch_stats, optax.tree.zeros_like(state.params))
-    return jax.lax.scan(body, start, jnp.arange(accumulate))[0]
-
   def train_step(state, batch):
-    key = jax.random.fold_in(jax.random.key(seed), state.step)
-    total, weight, batch_stats, grads = sums(state, batch, key)
+    total, weight, batch_stats, grads = gradient_sums(state, batch)
     # A batch without one labelled pixel has loss 0 / 0: no step is better
     # than a NaN in every parameter.
     scale = 1 / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
@@ -155,19 +60,29 @@ def make_train_step(
     ema_params = state.ema_params
     if ema_decay is not None:
       ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
-    metrics = {
-      'loss': total * scale,
-      'gradient_norm': optax.tree.norm(grads),
-      'learning_rate': jnp.asarray(schedule(state.step)),
-      'examples': jnp.sum(batch['valid']),
-    }
-    state = TrainState(
+    examples = jnp.sum(batch['valid'])
+    after = TrainState(
       step=state.step + 1,
+      bad_steps=state.bad_steps,
+      skipped_examples=state.skipped_examples + batch['valid'].size - examples,
       params=params,
       batch_stats=batch_stats,
       opt_state=opt_state,
       ema_params=ema_params,
     )
+    loss, gradient_norm = total * scale, optax.tree.norm(grads)
+    finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
+    metrics = {
+      'loss': loss,
+      'gradient_norm': gradient_norm,
+      'learning_rate': jnp.asarray(schedule(state.step - state.bad_steps)),
+      'examples': examples,
+    }
+    state = _unless_bad(state, after, finite, skip_nonfinite)
+    metrics['bad_steps'] = state.bad_steps
+    metrics['skipped_examples'] = state.skipped_examples
+    if 'stop' in batch:
+      metrics['stop'] = jnp.any(batch['stop'])
     return state, metrics
 
   whole = sharding.replicated(mesh)
@@ -176,6 +91,24 @@ def make_train_step(
     donate_argnums=0,
     in_shardings=(whole, None),
     out_shardings=(whole, whole),
+  )
+
+
+def _unless_bad(before, after, finite, skip_nonfinite):
+  """The state that a step leaves, see `make_train_step`."""
+  halted = before.bad_steps > skip_nonfinite
+  bad_steps = before.bad_steps + ~(finite | halted)
+  going_on = bad_steps <= skip_nonfinite
+  good = finite & going_on
+  kept = jax.tree.map(lambda new, old: jnp.where(good, new, old), after, before)
+
+  def counted(name):
+    return jnp.where(going_on, getattr(after, name), getattr(before, name))
+
+  return kept.replace(
+    step=counted('step'),
+    skipped_examples=counted('skipped_examples'),
+    bad_steps=bad_steps,
   )
 
 

@@ -15,31 +15,43 @@ from typing import Any
 
 import numpy as np
 
+from deeplax import atomic
+
 log = logging.getLogger('deeplax')
 
 FILE = 'metrics.jsonl'
 
 
-def cut_back(workdir: pathlib.Path, step: int) -> None:
+def cut_back(
+  workdir: pathlib.Path, step: int, *, evaluated: bool = True
+) -> None:
   """Drops from metrics.jsonl what was written after `step`, all at once.
 
   A killed run may have gone on past its last checkpoint, and its last line may
   be half written; both are computed again.
+
+  Args:
+    workdir: Of the run.
+    step: Of the checkpoint.
+    evaluated: False drops the evaluation of `step` itself, too.
   """
   path = workdir / FILE
   if not path.exists():
     return
   kept = []
-  for line in path.read_text().splitlines():
+  for line in path.read_text(errors='replace').splitlines():
     try:
       row = json.loads(line)
     except json.JSONDecodeError:
       break
-    if row['step'] <= step:
+    again = row['step'] == step and not evaluated and _is_evaluation(row)
+    if row['step'] <= step and not again:
       kept.append(line + '\n')
-  part = path.with_suffix('.part')
-  part.write_text(''.join(kept))
-  part.replace(path)
+  atomic.write(path, ''.join(kept).encode())
+
+
+def _is_evaluation(row):
+  return not any(name.startswith('train/') for name in row)
 
 
 def read(workdir: pathlib.Path) -> list[dict[str, float]]:

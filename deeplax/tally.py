@@ -11,7 +11,7 @@ from deeplax.data.info import DatasetInfo
 
 _TOTALS = (
   *('loss_sum', 'loss_weight', 'losses', 'soft_iou', 'labelled'),
-  *('examples', 'skipped', 'object_batches'),
+  *('examples', 'skipped', 'object_batches', 'stopped'),
 )
 
 

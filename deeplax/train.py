@@ -1,12 +1,22 @@
 """Training: one story, from a config to a workdir with a trained model."""
 
+import contextlib
 import logging
 import pathlib
 
 import jax
 import ml_collections
 
-from deeplax import checkpoint, data, models, recipe, sharding, summaries
+from deeplax import (
+  checkpoint,
+  data,
+  init_from,
+  interrupt,
+  models,
+  recipe,
+  sharding,
+  summaries,
+)
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
 from deeplax.data import check, pipeline, write_memmap
@@ -24,6 +34,9 @@ def train_and_evaluate(
 ) -> dict[str, float]:
   """Trains to the end, or goes on from the newest checkpoint in `workdir`.
 
+  SIGTERM, or Ctrl-C once, finishes and saves the step at hand; called again,
+  it goes on as if nothing had been.
+
   Args:
     config: One of configs/, checked here before anything is read or compiled.
     workdir: Folder of the run; made when absent.
@@ -32,20 +45,32 @@ def train_and_evaluate(
     The scalars of the last evaluation, `'val/miou'` among them.
 
   Raises:
+    Stopped: On such a signal.
     ConfigError: On a config that can't be run.
     DataError: On data that is missing or that the label doctor rejects.
     RunError: On a workdir of another run, or a loss that is not finite.
   """
-  # ---- Config and data: every mistake a user can make shows here.
+  with contextlib.ExitStack() as stack:
+    stop = stack.enter_context(interrupt.stoppable())
+    return _train(config, workdir, stop, stack)
+
+
+def _train(config, workdir, stop, stack):
+  # ---- Config and data: every mistake a user can make shows here, and leaves
+  # no trace.
   config_lib.validate(config)
-  fresh = not workdir_lib.has_checkpoint(workdir)
-  if fresh:
+  if not workdir_lib.has_checkpoint(workdir):
     config_lib.validate_start(config)
   dataset = config.dataset
   info = data.info(dataset.name, dataset.dir)
   train_source = data.source(dataset.name, dataset.train_split, dataset.dir)
   eval_source = data.source(dataset.name, dataset.eval_split, dataset.dir)
   config = config_lib.resolve(config, len(train_source))
+
+  # ---- The folder: whose it is, and what of it can be trusted.
+  stack.enter_context(workdir_lib.locked(workdir))
+  checkpoint.set_damaged_aside(workdir / 'checkpoints')
+  fresh = not workdir_lib.has_checkpoint(workdir)
   workdir_lib.prepare(workdir, config, info)
   if fresh:
     examine_labels(config)
@@ -64,13 +89,14 @@ def train_and_evaluate(
   train_step, tx = recipe.make_step(config, info, model, mesh, class_weights)
   variables = models.initialize(model, config.seed)
   checkpointer = checkpoint.Checkpointer(workdir / 'checkpoints')
+  stack.callback(checkpointer.close)
   first_step = checkpointer.latest_step() or 0
-  if first_step >= config.total_steps:
+  evaluated = checkpointer.has_score(first_step)
+  if first_step >= config.total_steps and evaluated:
     log.info('The run in %s is complete: %d steps.', workdir, first_step)
-    checkpointer.close()
     return summaries.last_with(workdir, checkpoint.BEST_METRIC)
   if config.init_from and not first_step:
-    variables = workdir_lib.load_initial(
+    variables = init_from.load_initial(
       config.init_from, variables, strict=config.init_strict
     )
   ema = config.optimizer.ema_decay is not None
@@ -83,8 +109,9 @@ def train_and_evaluate(
   # ---- What is written down: by one process, from the checkpoint's step on.
   main = jax.process_index() == 0
   if main:
-    summaries.cut_back(workdir, first_step)
+    summaries.cut_back(workdir, first_step, evaluated=evaluated)
   writer = summaries.Summaries(workdir, active=main)
+  stack.callback(writer.close)
   if not first_step:
     writer.start(0, config.to_dict(), variables['params'])
 
@@ -98,26 +125,20 @@ def train_and_evaluate(
     evaluator=recipe.make_evaluator(
       config, info, model, eval_source, class_weights
     ),
+    workdir=workdir,
+    batch_ids=recipe.batch_ids(config, train_source),
+    stop=stop,
   )
   batches = pipeline.train_batches(
     train_source,
-    ops=config.input.train,
-    batch_size=config.batch_size,
-    seed=config.seed,
     start_step=first_step,
     workers=config.input.workers,
     process_index=jax.process_index(),
     process_count=jax.process_count(),
-    on_error=dataset.on_error,
-    # A CPU is the workers' own, and OpenCV's tables are three times as fast.
-    photometric_on_device=mesh.devices.flat[0].platform != 'cpu',
+    **recipe.batch_options(config, mesh),
   )
-  try:
-    with batches:
-      return loop.run(state, first_step, train_step, batches, mesh)
-  finally:
-    writer.close()
-    checkpointer.close()
+  with batches:
+    return loop.run(state, first_step, train_step, batches, mesh)
 
 
 def examine_labels(config: ml_collections.ConfigDict) -> None:

@@ -1,14 +1,18 @@
 """The folder of a run: whose it is, and what it can be loaded from."""
 
+import contextlib
+import fcntl
 import logging
 import os
 import pathlib
+import socket
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import ml_collections
 
-from deeplax import checkpoint
+from deeplax import atomic, checkpoint
 from deeplax import config as config_lib
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError, UserError
@@ -19,20 +23,22 @@ CONFIG = 'config.json'
 DATASET = 'dataset.json'
 # Where launch/convert.py accounts for the weights it wrote here.
 CONVERSION = 'conversion.txt'
+LOCK = '.lock'
 
 
-def prepare(
-  workdir: pathlib.Path,
-  config: ml_collections.ConfigDict,
-  info: DatasetInfo,
-) -> None:
-  """Makes the folder of this config's run, or checks that it is.
+@contextlib.contextmanager
+def locked(workdir: pathlib.Path) -> Iterator[None]:
+  """Makes the folder, and keeps other runs out of it while this one lasts.
+
+  The lock is the kernel's (`flock`): it ends with its process, however that
+  ends. The file stays, and means nothing by itself.
 
   Raises:
-    RunError: If the folder can't be written or holds another config's run.
+    RunError: If the folder can't be written, or another run is at work there.
   """
   try:
     workdir.mkdir(parents=True, exist_ok=True)
+    file = (workdir / LOCK).open('a+')
     with tempfile.TemporaryFile(dir=workdir):
       pass
   except OSError as error:
@@ -40,6 +46,37 @@ def prepare(
       f'the workdir {workdir} can not be written ({error.strerror}). Choose '
       'another one with --workdir.'
     ) from error
+  with file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      file.seek(0)
+      raise RunError(
+        f'another run is at work in {workdir}: {file.read().strip()}. Two '
+        'would overwrite each other. Choose another --workdir, or wait for it.'
+      ) from error
+    except OSError as error:  # some network drives have no locks
+      log.warning(
+        'No lock on %s (%s): see to it that one run at a time uses it.',
+        workdir,
+        error.strerror,
+      )
+    file.truncate(0)
+    file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
+    file.flush()
+    yield
+
+
+def prepare(
+  workdir: pathlib.Path,
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+) -> None:
+  """Writes down this config's run in its folder, or checks that it is that.
+
+  Raises:
+    RunError: If the folder holds another config's run.
+  """
   path = workdir / CONFIG
   if (workdir / CONVERSION).exists():
     raise RunError(
@@ -56,7 +93,7 @@ def prepare(
         f'or the config it was started with. What differs:\n{listing}'
       )
   config_lib.save(config, path)
-  checkpoint.write_json(workdir / DATASET, info.to_json())
+  atomic.write_json(workdir / DATASET, info.to_json())
 
 
 def has_checkpoint(workdir: pathlib.Path) -> bool:
@@ -86,6 +123,19 @@ def load_run(
     RunError: If the folder is no run, is damaged, or has no (such) checkpoint.
   """
   workdir = pathlib.Path(workdir)
+  config, info = load_config(workdir)
+  variables, step = load_weights(workdir, step=step, best=best)
+  return config, info, variables, step
+
+
+def load_config(
+  workdir: pathlib.Path,
+) -> tuple[ml_collections.ConfigDict, DatasetInfo]:
+  """The config of a run and its classes.
+
+  Raises:
+    RunError: If the folder is no run.
+  """
   config = config_lib.load(workdir / CONFIG)
   missing = {'dataset', 'input', 'model', 'loss'} - {*config}
   if missing:
@@ -100,11 +150,12 @@ def load_run(
       f'{workdir / DATASET} is no class table of a run ({error!r}). Copy the '
       'file of a run on the same data, or train again.'
     ) from error
-  variables, step = _load_variables(workdir, step=step, best=best)
-  return config, info, variables, step
+  return config, info
 
 
-def _load_variables(workdir, **which):
+def load_weights(
+  workdir: pathlib.Path, **which: Any
+) -> tuple[dict[str, Any], int]:
   """As `checkpoint.load_variables`, and one error for all kinds of damage."""
   try:
     return checkpoint.load_variables(workdir, **which)
@@ -117,38 +168,3 @@ def _load_variables(workdir, **which):
       'the folder again, delete the one that is damaged, or choose another '
       'with --step.'
     ) from error
-
-
-def load_initial(
-  location: str, variables: dict[str, Any], *, strict: bool
-) -> dict[str, Any]:
-  """Fills fresh variables with another run's, and logs what did not match.
-
-  Args:
-    location: A workdir, optionally `workdir@latest`, `workdir@best` (the
-      default) or `workdir@STEP`.
-    variables: Freshly drawn.
-    strict: Every array of this model must be found.
-
-  Raises:
-    RunError: If nothing matches, or not all does and `strict` is set.
-  """
-  path, _, which = location.partition('@')
-  if which not in ('', 'best', 'latest') and not which.isdigit():
-    raise RunError(
-      f'init_from (={location!r}): what follows @ must be best, latest or a '
-      f'step, not {which!r}.'
-    )
-  source, step = _load_variables(
-    pathlib.Path(path),
-    step=int(which) if which.isdigit() else None,
-    best=which != 'latest',
-  )
-  merged, report, complete = checkpoint.merge(variables, source)
-  log.info('init_from %s, step %d: %s', path, step, report)
-  if report.startswith('0 of') or (strict and not complete):
-    raise RunError(
-      f'init_from (={location!r}) does not fit this model'
-      f'{" (init_strict is set)" if strict else ""}: {report}'
-    )
-  return merged

@@ -3,6 +3,7 @@
 python launch/train.py --config=configs/demo.py
 python launch/train.py --config=configs/r101.py:smoke --workdir=/tmp/smoke
 python launch/train.py --config=configs/folder.py --config.dataset.dir=mine
+python launch/train.py --replay=runs/r101/bad_steps/1234
 """
 
 import pathlib
@@ -21,11 +22,20 @@ CONFIG = config_flags.DEFINE_config_file(
 WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Folder of the run. Default: runs/<name of the config>.'
 )
-flags.mark_flag_as_required('config')
+REPLAY = flags.DEFINE_string(
+  'replay', None, 'Folder of a step that was not finite: runs it with checks.'
+)
 
 
 def main(argv):
   del argv
+  if REPLAY.value:
+    from deeplax.replay import replay
+
+    print(replay(pathlib.Path(REPLAY.value)))
+    return
+  if CONFIG.value is None:
+    return cli.fail('--config is missing (--help lists the flags).', 2)
   # Imported here: worker processes import this file again.
   from deeplax.train import train_and_evaluate
 

@@ -15,7 +15,15 @@ import pytest
 from PIL import Image
 
 from configs import common, demo
-from deeplax import checkpoint, data, evaluate_run, models, optimizers, predict
+from deeplax import (
+  atomic,
+  checkpoint,
+  data,
+  evaluate_run,
+  models,
+  optimizers,
+  predict,
+)
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
 from deeplax.errors import RunError
@@ -42,7 +50,7 @@ def run(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('run')
   workdir_lib.prepare(workdir, config, info)
   weights = np.linspace(1, 2, 20).tolist()
-  checkpoint.write_json(workdir / 'class_weights.json', weights)
+  atomic.write_json(workdir / 'class_weights.json', weights)
   model = models.build(20, **config_lib.model_options(config))
   variables = models.initialize(model, 0)
   schedule = optimizers.make_schedule(
@@ -52,7 +60,8 @@ def run(tmp_path_factory):
     schedule, **config_lib.optimizer_options(config)
   )
   checkpointer = checkpoint.Checkpointer(workdir / 'checkpoints')
-  checkpointer.save(create_state(variables, tx), 4, {'val/miou': 0.1})
+  checkpointer.save(create_state(variables, tx), 4)
+  checkpointer.score(4, 0.1)
   checkpointer.close()
   return workdir
 

@@ -8,11 +8,20 @@ import sys
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from deeplax import losses, models, optimizers, sharding, state, steps
+from deeplax import (
+  losses,
+  models,
+  objective,
+  optimizers,
+  sharding,
+  state,
+  steps,
+)
 from deeplax.data import photometric
 from deeplax.ops import photometric as ops_photometric
 
@@ -89,17 +98,20 @@ def run(
   mesh = sharding.make_mesh(spatial=spatial, devices=jax.devices()[:devices])
   schedule = optimizers.make_schedule(name='poly', peak=0.05, total_steps=100)
   tx = optimizers.make_optimizer(schedule, name='sgd', weight_decay=5e-4)
+  after = {
+    name: options.pop(name)
+    for name in ('ema_decay', 'skip_nonfinite')
+    if name in options
+  }
   step = steps.make_train_step(
-    model,
+    objective.make_gradient_sums(model, loss_fn=loss_fn, seed=0, **options),
     tx,
     mesh=mesh,
-    loss_fn=loss_fn,
     schedule=schedule,
-    seed=0,
-    **options,
+    **after,
   )
   variables = initialize(model)
-  ema = options.get('ema_decay') is not None
+  ema = 'ema_decay' in after
   current = state.create_state(
     sharding.put_replicated(variables, mesh), tx, ema=ema
   )
@@ -209,10 +221,10 @@ def test_void_can_be_trained_as_the_last_class():
   label = np.array([[[0, 255]], [[255, 1]]], np.uint8)
   valid = np.array([True, False])
   np.testing.assert_array_equal(
-    steps.target_labels(label, valid, void_id=4), [[[0, 4]], [[255, 255]]]
+    objective.target_labels(label, valid, void_id=4), [[[0, 4]], [[255, 255]]]
   )
   np.testing.assert_array_equal(
-    steps.target_labels(label, valid), [[[0, 255]], [[255, 255]]]
+    objective.target_labels(label, valid), [[[0, 255]], [[255, 255]]]
   )
 
 
@@ -281,6 +293,54 @@ def test_a_batch_without_labels_moves_nothing_by_its_gradient():
   after, rows = run(model, [batch])
   assert rows[0]['loss'] == rows[0]['gradient_norm'] == 0
   assert np.isfinite(optax.tree.norm(after.params))
+
+
+def bad_at(*bad):
+  """A loss that is NaN at some steps."""
+
+  def loss_fn(logits, labels, step):
+    total, weight = LOSS(logits, labels, step)
+    return jnp.where(jnp.isin(step, jnp.array(bad)), jnp.nan, total), weight
+
+  return loss_fn
+
+
+def test_a_bad_step_leaves_the_state_of_before_whatever_follows():
+  batches = [batch_of(seed) for seed in (1, 2, 3)]
+  before, _ = run(Tiny(), batches[:1], loss_fn=bad_at(1), ema_decay=0.9)
+  after, rows = run(Tiny(), batches, loss_fn=bad_at(1), ema_decay=0.9)
+  assert np.isnan(rows[1]['loss'])
+  assert [row['bad_steps'] for row in rows] == [0, 1, 1]
+  assert after.step == 1
+  jax.tree.map(
+    np.testing.assert_array_equal, after.replace(bad_steps=0), before
+  )
+
+
+def test_some_bad_steps_may_be_left_out():
+  batches = [batch_of(seed) for seed in (1, 2, 3, 4, 5)]
+  alike = dict(loss_fn=bad_at(9, 9), skip_nonfinite=2)
+  good, _ = run(Tiny(), [batches[i] for i in (0, 2, 4)], **alike)
+  after, rows = run(Tiny(), batches, loss_fn=bad_at(1, 3), skip_nonfinite=2)
+  assert (after.step, after.bad_steps) == (5, 2)
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    after.replace(step=good.step, bad_steps=0),
+    good,
+  )
+  # The optimiser has not seen the steps that were left out.
+  rates = [row['learning_rate'] for row in rows]
+  assert rates[1] == rates[2] and rates[3] == rates[4] < rates[2]
+  halted, _ = run(Tiny(), batches, loss_fn=bad_at(1, 3), skip_nonfinite=1)
+  assert (halted.step, halted.bad_steps) == (3, 2)
+
+
+def test_skipped_examples_are_counted_bad_steps_or_not():
+  batches = [batch_of(seed) for seed in (1, 2, 3)]
+  for batch, count in zip(batches, (1, 0, 3), strict=True):
+    batch['valid'][:count] = False
+  _, rows = run(Tiny(), batches, loss_fn=bad_at(2), skip_nonfinite=1)
+  assert [row['skipped_examples'] for row in rows] == [1, 1, 4]
 
 
 def with_numbers(seed):

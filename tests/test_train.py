@@ -1,8 +1,10 @@
 """Whole runs: exact resume after SIGKILL, bad numbers, bad workdirs."""
 
+import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -15,8 +17,21 @@ import numpy as np
 import pytest
 
 from configs import common
-from deeplax import checkpoint, config, recipe, summaries, train, workdir
-from deeplax.errors import ConfigError, RunError
+from deeplax import (
+  checkpoint,
+  cli,
+  config,
+  init_from,
+  loop,
+  recipe,
+  replay,
+  summaries,
+  tally,
+  train,
+  workdir,
+)
+from deeplax.data import DataError, pipeline
+from deeplax.errors import ConfigError, RunError, Stopped
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TIMINGS = {
@@ -103,10 +118,12 @@ sys.path[:0] = [{root!r}, {tests!r}]
 if __name__ == '__main__':
   import test_train
   from deeplax import cli, train
-  cli.log_to_stderr()
-  train.train_and_evaluate(
-    test_train.tiny_config(**{changes!r}), pathlib.Path({folder!r})
-  )
+  def main(_):
+    train.train_and_evaluate(
+      test_train.tiny_config(**{changes!r}), pathlib.Path({folder!r})
+    )
+  sys.argv = sys.argv[:1]
+  cli.run(main)
 """
 
 
@@ -151,36 +168,123 @@ def alive(pid: int) -> bool:
   return state.split()[0] != 'Z'
 
 
+def run_until(process, folder, step):
+  """Waits for a checkpoint; returns the workers that were met."""
+  workers = set()
+  while process.poll() is None:
+    workers |= children(process.pid)
+    found = folder.glob('checkpoints/[0-9]*')
+    if any(p.name.isdigit() and int(p.name) >= step for p in found):
+      break
+    time.sleep(0.02)
+  return workers
+
+
 @pytest.mark.skipif(not pathlib.Path('/proc').is_dir(), reason='needs /proc')
-def test_killed_twice_it_ends_bit_identical_and_leaves_no_worker(
-  finished, tmp_path
-):
+def test_killed_stopped_and_damaged_it_ends_bit_identical(finished, tmp_path):
   folder = tmp_path / 'run'
   changes = {'input.workers': 2}
-  for after in (1, 4):
+  for sent, after in ((signal.SIGKILL, 1), (signal.SIGTERM, 3)):
     process = start(tmp_path, folder, **changes)
-    workers = set()
-    while process.poll() is None:
-      workers |= children(process.pid)
-      done = [
-        int(p.name)
-        for p in folder.glob('checkpoints/[0-9]*')
-        if p.name.isdigit()
-      ]
-      if done and max(done) >= after:
-        break
-      time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    workers = run_until(process, folder, after)
+    process.send_signal(sent)
+    _, errors = process.communicate(timeout=300)
+    if sent == signal.SIGTERM:
+      assert process.returncode == cli.STOPPED, errors
+      assert 'SIGTERM: the step is finished and saved' in errors
+      assert 'The same command goes on from there.' in errors
     assert len(workers) >= 2
     deadline = time.monotonic() + 10
     while any(map(alive, workers)) and time.monotonic() < deadline:
       time.sleep(0.1)
     assert not [pid for pid in workers if alive(pid)]
+  newest = checkpoint.steps(folder)[0][-1]
+  damage(folder, newest)
   process = start(tmp_path, folder, **changes)
   _, errors = process.communicate(timeout=300)
   assert process.returncode == 0, errors
+  assert f'checkpoint of step {newest} is damaged' in errors
   assert_same_run(finished, folder)
+
+
+def damage(folder, step):
+  """Flips a bit of a checkpoint's largest file."""
+  files = (folder / f'checkpoints/{step}').rglob('*')
+  path = max((p for p in files if p.is_file()), key=lambda p: p.stat().st_size)
+  content = bytearray(path.read_bytes())
+  content[len(content) // 3] ^= 1
+  path.write_bytes(content)
+
+
+def stopped_at(monkeypatch, place, name, when, folder, number=signal.SIGTERM):
+  """Trains with a signal at the `when`-th call of a function."""
+  calls = itertools.count(1)
+  original = getattr(place, name)
+
+  def wrapped(*args, **kwargs):
+    if next(calls) == when:
+      signal.raise_signal(number)
+    return original(*args, **kwargs)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(place, name, wrapped)
+    with pytest.raises(Stopped) as stopped:
+      train.train_and_evaluate(tiny_config(), folder)
+  return str(stopped.value)
+
+
+def test_a_signal_finishes_the_step_and_the_run_goes_on(
+  finished, tmp_path, monkeypatch
+):
+  folder = tmp_path / 'run'
+  for when, (place, name), words in (
+    (1, (recipe, 'make_step'), 'before a step was done'),
+    (2, (loop.Loop, 'report'), 'after step 2 of 6'),
+    (1, (tally.Tally, 'add'), 'in the evaluation of step 3'),
+    (1, (loop.Loop, 'report'), 'after step 4 of 6'),
+    (3, (tally.Tally, 'add'), 'in the evaluation of step 6'),
+  ):
+    found = stopped_at(monkeypatch, place, name, when, folder, signal.SIGINT)
+    assert words in found
+    assert found.startswith('SIGINT')
+  train.train_and_evaluate(tiny_config(), folder)
+  assert_same_run(finished, folder)
+  assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_the_second_signal_ends_it_at_once(tmp_path, monkeypatch):
+  def save(*_):
+    signal.raise_signal(signal.SIGTERM)
+
+  monkeypatch.setattr(loop.Loop, 'save', save)
+  monkeypatch.setattr(loop.Loop, 'report', save)
+  with pytest.raises(KeyboardInterrupt) as error:
+    train.train_and_evaluate(tiny_config(), tmp_path)
+  assert error.value.args == (signal.SIGTERM,)
+
+
+def test_two_runs_do_not_share_a_folder(finished):
+  with (
+    workdir.locked(finished),
+    pytest.raises(RunError, match=r'another run is at work .*process \d+ on'),
+  ):
+    train.train_and_evaluate(tiny_config(), finished)
+
+
+def test_without_more_batches_what_was_done_is_saved(tmp_path, monkeypatch):
+  calls = itertools.count(1)
+  original = pipeline.Batches.__next__
+
+  def up_to_three(self):
+    if next(calls) > 3:
+      raise DataError('gone', file='x.png')
+    return original(self)
+
+  monkeypatch.setattr(pipeline.Batches, '__next__', up_to_three)
+  config_ = tiny_config(checkpoint_every=100, eval_every=100)
+  with pytest.raises(DataError, match=r'x.png: gone'):
+    train.train_and_evaluate(config_, tmp_path)
+  assert checkpoint.steps(tmp_path) == ([3], None)
 
 
 def test_another_config_is_not_mixed_in(finished):
@@ -195,25 +299,76 @@ def test_workers_and_logging_may_change(finished):
   train.train_and_evaluate(tiny_config(**changes), finished)
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good(tmp_path):
-  config_ = tiny_config(
-    **{
-      'schedule.name': 'step',
-      'schedule.boundaries': (0.5,),
-      'schedule.factor': 1e30,
-    }
+RATES = {
+  'schedule.name': 'step',
+  'schedule.boundaries': (0.5,),
+  'schedule.factor': 1e30,
+}
+
+
+@pytest.fixture(scope='module')
+def gone_bad(tmp_path_factory):
+  """The workdir of a run that ended in numbers that are not finite."""
+  folder = tmp_path_factory.mktemp('bad') / 'run'
+  with pytest.raises(RunError) as error:
+    train.train_and_evaluate(tiny_config(**RATES), folder)
+  return folder, str(error.value)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good(gone_bad):
+  folder, message = gone_bad
+  found = re.search(
+    r'is (nan|-?inf) at step (\d) \(learning rate .*checkpoint of step (\d) is '
+    r'good.*--replay=(\S+)',
+    message,
   )
-  with pytest.raises(RunError, match=r'at step \d .*checkpoint of step \d'):
-    train.train_and_evaluate(config_, tmp_path)
-  steps, _ = checkpoint.steps(tmp_path)
-  assert 3 <= steps[-1] < 6
+  bad, good = int(found[2]), int(found[3])
+  assert 3 <= good == bad - 1
+  assert checkpoint.steps(folder)[0][-1] == good
   finite = jax.tree.map(
-    lambda x: np.isfinite(x).all(), parameters(tmp_path)['params']
+    lambda x: np.isfinite(x).all(), parameters(folder)['params']
   )
   assert all(jax.tree.leaves(finite))
-  for line in (tmp_path / summaries.FILE).read_text().splitlines():
+  for line in (folder / summaries.FILE).read_text().splitlines():
     assert 'NaN' not in line
-    json.loads(line)
+  kept = json.loads(pathlib.Path(found[4], 'step.json').read_text())
+  assert kept['step'] == bad
+  assert len(kept['ids']) == 4
+  # The state from before the step, not the one that it would have led to.
+  before = checkpoint.load_variables(pathlib.Path(found[4]))
+  assert before[1] == good
+  jax.tree.map(np.testing.assert_array_equal, before[0], parameters(folder))
+
+
+def test_a_bad_step_can_be_replayed(gone_bad):
+  folder, message = gone_bad
+  kept = pathlib.Path(re.search(r'--replay=(\S+)', message)[1])
+  words = replay.replay(kept)
+  assert re.search(r'before the step, params: (\d+) of \1 arrays', words)
+  assert re.search(r'the FIRST output that is not finite is that of \w+', words)
+  assert 'NOT FINITE: encoder/' in words
+  found = json.loads((kept / 'step.json').read_text())
+  assert found['ids'][0] in words
+  (kept / 'step.json').write_text(json.dumps(found | {'ids': ['other']}))
+  with pytest.raises(RunError, match=r'they were other.*data .* has changed'):
+    replay.replay(kept)
+  with pytest.raises(RunError, match=r'step.json is missing'):
+    replay.replay(folder)
+
+
+def test_bad_steps_may_be_left_out(tmp_path, caplog):
+  # One step too large to be finite, then small ones again.
+  changes = {
+    'schedule.name': 'constant',
+    'optimizer.skip_nonfinite': 3,
+    'total_steps': 3,
+    'schedule.peak': 1e35,
+  }
+  train.train_and_evaluate(tiny_config(**changes), tmp_path)
+  rows = [r for r in summaries.read(tmp_path) if 'train/bad_steps' in r]
+  assert [row['train/bad_steps'] for row in rows] == [0, 1, 2]
+  assert 'loss is nan at step 2' in caplog.text
+  assert 'left out, 1 of 3' in caplog.text
 
 
 def test_unwritable_workdir(tmp_path):
@@ -265,14 +420,14 @@ def test_init_from_takes_what_fits(finished, tmp_path, caplog):
 
 def test_init_from_gives_the_other_runs_weights(finished):
   target = jax.tree.map(np.zeros_like, parameters(finished))
-  loaded = workdir.load_initial(f'{finished}@6', target, strict=True)
+  loaded = init_from.load_initial(f'{finished}@6', target, strict=True)
   jax.tree.map(np.testing.assert_array_equal, loaded, parameters(finished))
   with pytest.raises(RunError, match='what follows @'):
-    workdir.load_initial(f'{finished}@newest', target, strict=True)
+    init_from.load_initial(f'{finished}@newest', target, strict=True)
   with pytest.raises(RunError, match='no checkpoint 99'):
-    workdir.load_initial(f'{finished}@99', target, strict=True)
+    init_from.load_initial(f'{finished}@99', target, strict=True)
   with pytest.raises(RunError, match='does not fit'):
-    workdir.load_initial(str(finished), {'params': {}}, strict=False)
+    init_from.load_initial(str(finished), {'params': {}}, strict=False)
 
 
 def test_given_class_weights_must_be_one_a_class(tmp_path):

@@ -9,7 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deeplax import losses, models, optimizers, sharding, state, steps
+from deeplax import (
+  losses,
+  models,
+  objective,
+  optimizers,
+  sharding,
+  state,
+  steps,
+)
 from tests.models import torch_weights
 
 torch = pytest.importorskip('torch')
@@ -71,9 +79,8 @@ def train(options, peak):
       normalize_by='weights',
     )
 
-  step = steps.make_train_step(
-    model, tx, mesh=mesh, loss_fn=loss_fn, schedule=schedule, seed=0
-  )
+  sums = objective.make_gradient_sums(model, loss_fn=loss_fn, seed=0)
+  step = steps.make_train_step(sums, tx, mesh=mesh, schedule=schedule)
   variables, _ = torch_weights.ours(model, 'own', seed=1, dtype='float64')
   current = state.create_state(sharding.put_replicated(variables, mesh), tx)
   current = sharding.put_replicated(current, mesh)

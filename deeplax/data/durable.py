@@ -1,4 +1,4 @@
-"""Writing that survives being killed: atomic files, a journal, one writer.
+"""Writing that survives being killed: a journal, one writer.
 
 The order is always: data, `fsync`, then the line or the name that says the data
 is there. So what a journal or a final name promises is on the disk.
@@ -14,30 +14,10 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+from deeplax import atomic
 from deeplax.data.errors import DataError
 
 _log = logging.getLogger(__name__)
-
-
-def write_atomically(path: str | os.PathLike, content: bytes):
-  """The file appears whole or not at all, and is on the disk afterwards."""
-  folder, name = os.path.split(os.fspath(path))
-  part = os.path.join(folder, f'.{name}.part')
-  with open(part, 'wb') as file:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-  publish(part, path)
-
-
-def publish(part: str | os.PathLike, path: str | os.PathLike):
-  """Gives a finished, synced file its final name, for good."""
-  os.replace(part, path)
-  folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
-  try:
-    os.fsync(folder)
-  finally:
-    os.close(folder)
 
 
 def to_json(tree: Any) -> bytes:
@@ -121,7 +101,7 @@ class Journal:
         )
     else:
       lines = [_line(plan)]
-      write_atomically(path, lines[0])
+      atomic.write(path, lines[0])
     os.truncate(path, sum(map(len, lines)))
     self._file = open(path, 'ab')  # noqa: SIM115
 

@@ -131,13 +131,10 @@ def train_batches(
   draw = False
   if photometric_on_device:
     ops, draw = operations.split(ops)
-  import grain  # imports jax: not on import of deeplax.data
 
-  order_seed, chance_seed = np.random.SeedSequence(seed).generate_state(2)
+  chance_seed = np.random.SeedSequence(seed).generate_state(2)[1]
   dataset = (
-    grain.MapDataset.range(len(source))
-    .shuffle(seed=int(order_seed))
-    .repeat(_POSITIONS // len(source))
+    _order(len(source), seed)
     .random_map(Load(source, ops, draw=draw), seed=int(chance_seed))
     .slice(slice(process_index, None, process_count))
     .batch(
@@ -149,6 +146,33 @@ def train_batches(
   elements = Elements(dataset, workers=workers, buffer=_TRAIN_BUFFER)
   faults = _Faults(on_error, most_in_a_row=len(source))
   return Batches(_checked(elements, faults), elements, faults)
+
+
+def batch_indices(
+  num_examples: int, *, batch_size: int, seed: int, step: int
+) -> list[int]:
+  """Positions in the source of what the global batch of a step is made of.
+
+  Args:
+    num_examples: Length of the source.
+    batch_size, seed: As in `train_batches`.
+    step: The first is 0, as for `start_step`.
+  """
+  first = step * batch_size
+  order = _order(num_examples, seed)[first : first + batch_size]
+  return [int(index) for index in order]
+
+
+def _order(num_examples: int, seed: int):
+  """The endless order of the pictures, as a Grain data set of positions."""
+  import grain  # imports jax: not on import of deeplax.data
+
+  order_seed = np.random.SeedSequence(seed).generate_state(2)[0]
+  return (
+    grain.MapDataset.range(num_examples)
+    .shuffle(seed=int(order_seed))
+    .repeat(_POSITIONS // num_examples)
+  )
 
 
 def eval_batches(

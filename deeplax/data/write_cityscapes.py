@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import tqdm
 
+from deeplax import atomic
 from deeplax.data.datasets import cityscapes
 from deeplax.data.durable import (
   Journal,
   check_space,
   only_writer,
   to_json,
-  write_atomically,
 )
 from deeplax.data.errors import DataError
 from deeplax.data.identity import checked, identify
@@ -95,9 +95,9 @@ def write_cityscapes_tree(
       for path, content in _encode(example, split, city, name, extras).items():
         path = os.path.join(directory, path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        write_atomically(path, content)
+        atomic.write(path, content)
       journal.add([name])
-    write_atomically(finished, to_json(identity.plan))
+    atomic.write(finished, to_json(identity.plan))
     journal.remove()
 
 

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 import tqdm
 
+from deeplax import atomic
 from deeplax.data.datasets import memmap
 from deeplax.data.durable import (
   Journal,
   check_space,
   only_writer,
   to_json,
-  write_atomically,
 )
 from deeplax.data.errors import DataError
 from deeplax.data.identity import Identity, checked, identify
@@ -174,7 +174,7 @@ def _write_head(
     memmap.IDS_FILE: to_json([name for *_, name in journal.done]),
   }
   for name, content in contents.items():
-    write_atomically(os.path.join(directory, name), content)
+    atomic.write(os.path.join(directory, name), content)
   head = {
     'format': memmap.FORMAT,
     'dataset': info.to_json(),
@@ -190,4 +190,4 @@ def _write_head(
       for name, content in contents.items()
     },
   }
-  write_atomically(os.path.join(directory, memmap.INFO_FILE), to_json(head))
+  atomic.write(os.path.join(directory, memmap.INFO_FILE), to_json(head))

@@ -17,13 +17,12 @@ import cv2
 import numpy as np
 import tqdm
 
+from deeplax import atomic
 from deeplax.data.durable import (
   Journal,
   check_space,
   only_writer,
-  publish,
   to_json,
-  write_atomically,
 )
 from deeplax.data.errors import DataError
 from deeplax.data.identity import Identity, checked, identify
@@ -81,9 +80,9 @@ def write_tfds(
           kind='another data set',
         )
     else:
-      write_atomically(table, to_json(info.to_json()))
+      atomic.write(table, to_json(info.to_json()))
       shards = _write_shards(source, folder, name, split, identity, shard_bytes)
-      write_atomically(finished, to_json(shards))
+      atomic.write(finished, to_json(shards))
     journal = _journal_path(folder, split)
     if os.path.exists(journal):
       os.remove(journal)
@@ -153,7 +152,7 @@ def _write_shards(
         writer.close()
       with open(part, 'rb') as stream:
         os.fsync(stream.fileno())
-      publish(part, os.path.join(folder, file))
+      atomic.publish(part, os.path.join(folder, file))
       journal.add([size])
   journal.close()
   return {

@@ -7,6 +7,7 @@ import pytest
 from deeplax import (
   losses,
   models,
+  objective,
   optimizers,
   pretrained,
   sharding,
@@ -109,14 +110,10 @@ def test_deeplab_trains_on_with_other_classes():
     name='constant', peak=2e-3, total_steps=20
   )
   tx = optimizers.make_optimizer(schedule, name='adam')
-  step = steps.make_train_step(
-    model,
-    tx,
-    mesh=mesh,
-    loss_fn=lambda x, y, _: losses.cross_entropy(x, y),
-    schedule=schedule,
-    seed=0,
+  sums = objective.make_gradient_sums(
+    model, loss_fn=lambda x, y, _: losses.cross_entropy(x, y), seed=0
   )
+  step = steps.make_train_step(sums, tx, mesh=mesh, schedule=schedule)
   current = state.create_state(sharding.put_replicated(variables, mesh), tx)
   current = sharding.put_replicated(current, mesh)
   found = []

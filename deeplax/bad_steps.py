@@ -1,0 +1,65 @@
+"""What is kept of a step with a NaN or an infinity, to run it once more."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from deeplax import atomic
+from deeplax import config as config_lib
+from deeplax.checkpoint import Checkpointer
+from deeplax.errors import RunError
+from deeplax.state import TrainState
+
+FOLDER = 'bad_steps'
+FILE = 'step.json'
+
+
+def keep(
+  workdir: pathlib.Path,
+  state: TrainState,
+  step: int,
+  values: dict[str, Any],
+  ids: Sequence[str],
+) -> pathlib.Path:
+  """Writes `bad_steps/<step>/` in a workdir; all processes of a job must call.
+
+  Args:
+    workdir: Of the run.
+    state: From before the step.
+    step: The bad one.
+    values: Its metrics.
+    ids: Of the pictures in its batch.
+
+  Returns:
+    The folder.
+  """
+  folder = workdir / FOLDER / str(step)
+  folder.mkdir(parents=True, exist_ok=True)
+  checkpointer = Checkpointer(folder / 'checkpoints')
+  checkpointer.save(state, step - 1)
+  checkpointer.close()
+  if jax.process_index() == 0:
+    # As words: JSON has no NaN.
+    numbers = {name: f'{np.asarray(v).item()}' for name, v in values.items()}
+    atomic.write_json(
+      folder / FILE, {'step': step, 'metrics': numbers, 'ids': list(ids)}
+    )
+  return folder
+
+
+def load(folder: pathlib.Path) -> dict[str, Any]:
+  """`'step'`, `'metrics'` (strings) and `'ids'` of what `keep` wrote.
+
+  Raises:
+    RunError: If the folder is none of its.
+  """
+  found = config_lib.load_json(folder / FILE)
+  if not isinstance(found, dict) or {'step', 'metrics', 'ids'} - {*found}:
+    raise RunError(
+      f'{folder / FILE} does not describe a bad step. Give the folder that the '
+      'message of the run named: <workdir>/bad_steps/<step>.'
+    )
+  return found
