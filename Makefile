@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
+COUNT ?= 5000
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint tensorboard bench clean
+.PHONY: help demo test fuzz lint tensorboard bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -36,6 +38,9 @@ demo: $(VENV)/installed ## trains, evaluates and predicts on synthetic streets, 
 
 test: $(VENV)/installed-test ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: $(VENV)/installed-test ## COUNT (default: 5000) damaged files for all that reads files, drawn by SEED
+	FUZZ_COUNT=$(COUNT) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz/test_mutated_files.py
 
 lint: $(VENV)/installed-test ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -43,6 +43,8 @@ def run(
   for stream in ('stdout', 'stderr'):
     if getattr(sys, stream) is None:  # closed by whoever started us
       setattr(sys, stream, open(os.devnull, 'w'))  # noqa: SIM115
+  if hasattr(sys.stdout, 'reconfigure'):  # names need not be UTF-8
+    sys.stdout.reconfigure(errors='backslashreplace')
   log_to_stderr()
   host_memory.keep_freed_memory()
   compilation_cache.enable()
@@ -128,7 +130,7 @@ def log_to_stderr() -> None:
   absl_logging.set_verbosity(absl_logging.FATAL)
   sys.excepthook = _report
   handler = logging.StreamHandler()
-  handler.setFormatter(logging.Formatter('%(asctime)s %(message)s', '%H:%M:%S'))
+  handler.setFormatter(_Printable('%(asctime)s %(message)s', '%H:%M:%S'))
   log = logging.getLogger('deeplax')
   log.setLevel(logging.INFO)
   log.propagate = False
@@ -142,9 +144,21 @@ def _report(kind, error, trace):
     sys.__excepthook__(kind, error, trace)
 
 
+class _Printable(logging.Formatter):
+  def format(self, record: logging.LogRecord) -> str:
+    return printable(super().format(record))
+
+
+def printable(text: str) -> str:
+  """Names of files can hold what a terminal obeys: shown as `\\x1b`."""
+  return ''.join(
+    c if c.isprintable() or c in '\n\t' else ascii(c)[1:-1] for c in text
+  )
+
+
 def fail(message: object, code: int) -> int:
   """Prints `message` to stderr, wrapped, and returns the exit code."""
-  say(f'error: {message}')
+  say(printable(f'error: {message}'))
   return code
 
 

@@ -1,6 +1,5 @@
 """A config is checked here, whole, before anything is compiled or read."""
 
-import json
 import math
 import pathlib
 from typing import Any
@@ -16,7 +15,7 @@ from deeplax import (
   refinement,
   sharding,
 )
-from deeplax.data import ops
+from deeplax.data import json_text, ops
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import ConfigError, RunError
 
@@ -227,20 +226,52 @@ def save(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
   atomic.write_json(path, config.to_dict())
 
 
+# What reading a run relies on, beyond what `models.build` checks.
+_KINDS = {
+  **dict.fromkeys(('dataset', 'input', 'model', 'loss', 'crf'), dict),
+  'dataset.name': str,
+  'dataset.dir': str,
+  'input.eval': str,
+  'loss.void_class': bool,
+}
+
+
 def load(path: pathlib.Path) -> ml_collections.ConfigDict:
-  """Reads what `save` wrote; sequences come back as tuples."""
+  """Reads what `save` wrote; sequences come back as tuples.
+
+  Raises:
+    RunError: It isn't there, or is no config.
+  """
   tree = load_json(path)
   if not isinstance(tree, dict):
     raise RunError(
       f'{path} is not the config of a run: it holds a {type(tree).__name__}.'
     )
-  return ml_collections.ConfigDict(_tuples(tree))
+  for key, kind in _KINDS.items():
+    *sections, name = key.split('.')
+    section = tree
+    for part in sections:
+      section = section.get(part, {})
+    value = section.get(name, kind())  # what is missing is said elsewhere
+    if not isinstance(value, kind):
+      raise RunError(
+        f'{path} is not the config of a run: {key} is {str(value)[:100]!r}, '
+        f'expected a {kind.__name__}.'
+      )
+  try:
+    return ml_collections.ConfigDict(_tuples(tree))
+  except ValueError as error:
+    raise RunError(f'{path} is not the config of a run ({error}).') from error
 
 
 def load_json(path: pathlib.Path) -> Any:
-  """Reads a JSON file of a run."""
+  """Reads a JSON file of a run.
+
+  Raises:
+    RunError: It isn't there, or is no JSON.
+  """
   try:
-    return json.loads(path.read_text())
+    return json_text.parse(path.read_bytes())
   except (FileNotFoundError, NotADirectoryError) as error:
     raise RunError(
       f'{path} is missing: {path.parent} is not the workdir of a run. Expected '

@@ -1,4 +1,9 @@
-"""Files of configs/: found by name, and what is wrong with them in words."""
+"""Files of configs/: found by name, and what is wrong with them in words.
+
+A config file is code: `--config` runs it, with all that you may do. Read those
+that others made before you use them. What a run keeps of it, config.json, is
+data.
+"""
 
 import importlib
 import pathlib

@@ -1,7 +1,6 @@
 """A picture as it is stored: read, turned upright and back, written as PNG."""
 
 import contextlib
-import io
 import pathlib
 
 import numpy as np
@@ -25,16 +24,7 @@ def read(path: pathlib.Path) -> tuple[np.ndarray, int]:
   """
   data = files.read_bytes(path)
   image = files.decode_image(data, path)
-  orientation = _orientation(data, path)
-  return image, orientation if orientation in BACK else 1
-
-
-def _orientation(data, path):
-  head = files.header(data, path)
-  if head.format == 'PNG' and b'eXIf' in data:
-    with Image.open(io.BytesIO(data)) as image:
-      return image.getexif().get(_ORIENTATION, 1)
-  return head.orientation
+  return image, files.header(data, path).orientation
 
 
 def turn(image: np.ndarray, orientation: int) -> np.ndarray:
@@ -51,6 +41,8 @@ def write_png(
 ) -> None:
   """Writes uint8[H, W] or [H, W, 3], all at once or not at all.
 
+  Links that lie in the way are replaced, never followed.
+
   Raises:
     RunError: It can't be written.
   """
@@ -61,7 +53,9 @@ def write_png(
     exif[_ORIENTATION] = orientation
     options['exif'] = exif
   try:
-    Image.fromarray(image).save(part, 'PNG', compress_level=_LEVEL, **options)
+    part.unlink(missing_ok=True)  # of a run that was killed, or a link
+    with part.open('xb') as file:  # a new file, whatever comes in between
+      Image.fromarray(image).save(file, 'PNG', compress_level=_LEVEL, **options)
     part.replace(path)
   except OSError as error:
     raise RunError(

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from deeplax.errors import RunError
 
+# Bytes: 255, less '_label_id.png.part' and a number.
+_LONGEST = 230
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 
 
@@ -31,7 +33,7 @@ def find(
   Raises:
     RunError: An input that doesn't exist or holds no picture.
   """
-  output = pathlib.Path(output).resolve()
+  output = _real(output)
   found: dict[pathlib.Path, str] = {}
   for text in _split(inputs):
     for path, name in _expand(text, output):
@@ -49,13 +51,19 @@ def _split(inputs):
 
 
 def _expand(text, output):
-  path = pathlib.Path(text).expanduser()
-  if path.is_dir():
-    return _in_folder(path, output)
-  if path.is_file():
-    return [(path, path.stem)]
-  matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
-  files = [p for p in map(pathlib.Path, matches) if p.is_file()]
+  try:
+    path = pathlib.Path(text).expanduser()
+    if path.is_dir():
+      return _in_folder(path, output)
+    if path.is_file():
+      return [(path, path.stem)]
+    matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
+    files = [p for p in map(pathlib.Path, matches) if p.is_file()]
+  except (OSError, RuntimeError) as error:  # a name too long; ~nobody
+    reason = getattr(error, 'strerror', None) or error
+    raise RunError(f'--input {text}: can not be looked for ({reason}).') from (
+      error
+    )
   if files:
     return [(p, p.stem) for p in files]
   found = 'matches no file' if glob.has_magic(text) else 'there is no such file'
@@ -66,7 +74,7 @@ def _expand(text, output):
 
 
 def _in_folder(folder, output):
-  if folder.resolve() == output:
+  if _real(folder) == output:
     raise RunError(
       f'--input and --output are the same folder, {folder}: the next call '
       'would take its own results for pictures. Give another --output.'
@@ -74,9 +82,9 @@ def _in_folder(folder, output):
   names = []
   for root, folders, files in os.walk(folder):
     folders.sort()
-    if output.is_relative_to(pathlib.Path(root).resolve()):
+    if output.is_relative_to(_real(root)):
       folders[:] = [
-        f for f in folders if pathlib.Path(root, f).resolve() != output
+        f for f in folders if _real(os.path.join(root, f)) != output
       ]
     names += [pathlib.Path(root, f) for f in sorted(files)]
   pictures = [p for p in names if p.suffix.lower() in SUFFIXES]
@@ -85,7 +93,13 @@ def _in_folder(folder, output):
       f'--input {folder}: no picture in this folder ({len(names)} other '
       f'files). Looked for {", ".join(SUFFIXES)}, in folders below it too.'
     )
-  return [(p, str(p.relative_to(folder).with_suffix(''))) for p in pictures]
+  # Not `with_suffix`, which refuses to make '.' of '..png'.
+  return [(p, str(p.relative_to(folder))[: -len(p.suffix)]) for p in pictures]
+
+
+def _real(path: str | os.PathLike) -> pathlib.Path:
+  """Not `Path.resolve`, which raises for a link that leads to itself."""
+  return pathlib.Path(os.path.realpath(path))
 
 
 def _distinct(found):
@@ -103,12 +117,21 @@ def _distinct(found):
   for path, name in found.items():
     if count[name.lower()] > 1:
       name = longer(path, name)
+    name = _short(name)
     free, number = name, 2
     while free.lower() in taken:
       free, number = f'{name}-{number}', number + 1
     taken.add(free.lower())
     result[path] = free
   return result
+
+
+def _short(name: str) -> str:
+  """The name, its last part cut to what a file system takes with an ending."""
+  head, tail = os.path.split(name)
+  while len(os.fsencode(tail)) > _LONGEST:
+    tail = tail[:-1]
+  return os.path.join(head, tail)
 
 
 def make(output: pathlib.Path) -> None:
@@ -135,6 +158,12 @@ def target(output: pathlib.Path, name: str, kind: str) -> pathlib.Path:
     RunError: If that can't be made, or a link would lead out of `output`.
   """
   path = output / f'{name}_{kind}.png'
+  # Before anything is made: folders would be made behind a link, too.
+  if not _real(path.parent).is_relative_to(_real(output)):
+    raise RunError(
+      f'{path.parent} is a link that leads out of --output ({output}); nothing '
+      'is written outside of it.'
+    )
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
   except OSError as error:
@@ -142,9 +171,4 @@ def target(output: pathlib.Path, name: str, kind: str) -> pathlib.Path:
       f'{path.parent} can not be made ({error.strerror}). Choose another '
       '--output.'
     ) from error
-  if not path.parent.resolve().is_relative_to(output.resolve()):
-    raise RunError(
-      f'{path.parent} is a link that leads out of --output ({output}); nothing '
-      'is written outside of it.'
-    )
   return path

@@ -11,6 +11,7 @@ from deeplax import crf
 from deeplax.crf import inputs
 from deeplax.data.geometry import MEAN_PIXEL
 from deeplax.data.info import IGNORE_LABEL
+from deeplax.errors import ConfigError
 
 # Of runs whose config has no `crf`: that of DeepLab V2.
 _DEFAULT = dict(crf.DEEPLAB_V2, use=False)
@@ -36,7 +37,11 @@ def options(
   wanted = merged.pop('use') if use is None else use
   merged.pop('use', None)
   for key in ('spatial', 'bilateral'):  # lists come out of JSON
-    merged[key] = tuple(merged[key]) or None
+    if not isinstance(merged[key], (tuple, list, type(None))):
+      raise ConfigError(
+        f'crf.{key} (={merged[key]!r}) must hold numbers, or be ().'
+      )
+    merged[key] = tuple(merged[key] or ()) or None
   if not wanted:
     return None
   check(merged)

@@ -18,7 +18,7 @@ from ml_collections import config_flags
 from deeplax import cli, config_files
 
 CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'The experiment: a file of configs/, variants after a colon.'
+  'config', None, 'A file of configs/, run as code; variants after a colon.'
 )
 SIZE = cli.define_size('size', 'Of the picture. Default: the training crop.')
 BATCH = flags.DEFINE_integer(

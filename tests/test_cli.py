@@ -186,3 +186,11 @@ cli.run(main)
     check=False,
   )
   assert done.returncode == 0
+
+
+def test_what_a_terminal_obeys_is_shown_as_text(capsys, caplog):
+  assert cli.printable('a\x1b[31mb\r\x07é\n\udcff') == (
+    'a\\x1b[31mb\\r\\x07é\n\\udcff'
+  )
+  cli.fail('no picture: \x1b]0;x\x07.png', 1)
+  assert '\\x1b]0;x\\x07.png' in capsys.readouterr().err

@@ -328,9 +328,9 @@ def test_a_result_that_can_not_be_written(tmp_path, monkeypatch, broken):
     save(folder / f'{i:02}.png', picture())
   save_picture = Image.Image.save
 
-  def full(self, path, *args, **options):
-    save_picture(self, path, *args, **options)
-    if pathlib.Path(path).name.startswith(broken):
+  def full(self, file, *args, **options):
+    save_picture(self, file, *args, **options)
+    if pathlib.Path(file.name).name.startswith(broken):
       raise OSError(28, 'No space left on device')
 
   monkeypatch.setattr(Image.Image, 'save', full)
@@ -349,14 +349,14 @@ def test_results_appear_at_once(tmp_path, monkeypatch):
   save(tmp_path / 'in' / 'a.png', picture())
   save_picture, there = Image.Image.save, []
 
-  def slow(self, path, *args, **options):
+  def slow(self, file, *args, **options):
     there.append(files_below(tmp_path / 'out'))
-    save_picture(self, path, *args, **options)
+    save_picture(self, file, *args, **options)
     there.append(files_below(tmp_path / 'out'))
 
   monkeypatch.setattr(Image.Image, 'save', slow)
   run([tmp_path / 'in'], tmp_path / 'out')
-  assert there == [[], ['a_train_id.png.part']]
+  assert there == 2 * [['a_train_id.png.part']]
   assert files_below(tmp_path / 'out') == ['a_train_id.png']
 
 

@@ -159,7 +159,7 @@ def _widths(value: Any, count: int, name: str) -> tuple[float, ...]:
     value = (value,) * count
   try:
     widths = tuple(float(v) for v in value)
-  except (TypeError, ValueError):
+  except (TypeError, ValueError, OverflowError):
     widths = ()
   good = len(widths) == count and all(0 < w < np.inf for w in widths)
   if not good:
@@ -172,8 +172,12 @@ def _widths(value: Any, count: int, name: str) -> tuple[float, ...]:
 
 
 def _weight(value: Any, name: str) -> Any:
-  if not is_traced(value) and (
-    np.ndim(value) != 0 or not np.isfinite(np.asarray(value, np.float64))
-  ):
+  if is_traced(value):
+    return value
+  try:
+    good = np.ndim(value) == 0 and np.isfinite(np.asarray(value, np.float64))
+  except (TypeError, ValueError, OverflowError):
+    good = False
+  if not good:
     raise UserError(f'{name} weight is {value!r}; expected one finite number.')
   return value

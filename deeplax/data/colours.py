@@ -20,8 +20,7 @@ def colours_to_ids(rgb: np.ndarray, info: DatasetInfo) -> np.ndarray:
   for label in info.labels:
     if 0 <= label.label_id < 256:
       table.setdefault(_number(np.array(label.colour)), label.label_id)
-  colours, inverse = np.unique(_number(rgb), return_inverse=True)
-  unknown = [c for c in colours.tolist() if c not in table]
+  unknown = [c for c in _used(rgb).tolist() if c not in table]
   if unknown:
     raise DataError(
       f'colours that no class has: {first_few(map(_triple, unknown))}.',
@@ -29,8 +28,13 @@ def colours_to_ids(rgb: np.ndarray, info: DatasetInfo) -> np.ndarray:
       f'{first_few((_triple(c) for c in table), 20)}.',
       kind='unknown colours',
     )
-  ids = np.array([table[c] for c in colours.tolist()], np.uint8)
-  return ids[inverse].reshape(rgb.shape[:2])
+  by_colour = np.zeros(1 << 24, np.uint8)
+  for colour, label_id in table.items():
+    by_colour[colour] = label_id
+  ids = np.empty(rgb.shape[:2], np.uint8)
+  for row, colours in zip(ids, rgb):
+    row[:] = by_colour[_number(colours)]
+  return ids
 
 
 def colour_mask(
@@ -40,7 +44,7 @@ def colour_mask(
   info: DatasetInfo | None,
 ) -> DataError:
   """The error for a mask uint8[H, W, 3] of colours, and how to convert it."""
-  colours = np.unique(_number(rgb))
+  colours = _used(rgb)
   found = (
     f'a colour mask (mode {mode}, {len(colours)} colours: '
     f'{first_few(map(_triple, colours.tolist()), 3)}), expected one channel '
@@ -68,6 +72,17 @@ def _has_colours(info: DatasetInfo, rgb: np.ndarray) -> bool:
   except DataError:
     return False
   return True
+
+
+def _used(rgb: np.ndarray) -> np.ndarray:
+  """Numbers of the colours in a picture, ascending.
+
+  Row by row: sorting a whole one would take twenty times its own memory.
+  """
+  seen = np.zeros(1 << 24, bool)
+  for row in rgb:
+    seen[_number(row)] = True
+  return np.flatnonzero(seen)
 
 
 def _number(rgb: np.ndarray):

@@ -3,12 +3,13 @@
 Everything is decoded from bytes in memory: `cv2.imread` returns a truncated
 JPEG as a partly grey picture without a word, `cv2.imdecode` refuses it. The
 header is read first (Pillow, 0.1 ms), so that a file which claims to be huge is
-refused before memory is taken for it.
+refused before memory is taken for it, and what is decoded must be of that size.
 """
 
 import dataclasses
 import io
 import os
+import stat
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ from deeplax.data.info import DatasetInfo
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _AGAIN = 'Fetch or export the file again.'
+# Of Pillow's; others may start programs (EPS), and nobody needs them here.
+_FORMATS = ('PNG', 'JPEG', 'BMP', 'WEBP', 'TIFF')
+_LARGEST = 2**31 - 1  # bytes of a file, as OpenCV counts them
 _ONE_CHANNEL = ('1', 'L', 'P', 'I;16', 'I;16B', 'I;16L', 'I', 'F')
 
 
@@ -46,9 +50,26 @@ def read_bytes(path: str | os.PathLike) -> bytes:
   """The whole file.
 
   Raises:
-    DataError: It is missing, can't be opened, or is empty.
+    DataError: It is missing, can't be opened, is no file (a pipe or a device
+      has no end), is empty, or has 2 GiB and more.
   """
   try:
+    state = os.stat(path)
+    if not stat.S_ISREG(state.st_mode):
+      raise DataError(
+        'not a file, but a folder, a pipe or a device.',
+        fix='Give the file itself.',
+        file=path,
+        kind='unreadable file',
+      )
+    if state.st_size > _LARGEST:
+      raise DataError(
+        f'refused before reading: {state.st_size} bytes, expected at most '
+        f'{_LARGEST}.',
+        fix='Cut the picture into tiles.',
+        file=path,
+        kind='too large',
+      )
     with open(path, 'rb') as file:
       data = file.read()
   except FileNotFoundError as error:
@@ -77,9 +98,13 @@ def header(data: bytes, path: str | os.PathLike = '') -> Header:
       decompression bombs (179 million unless `Image.MAX_IMAGE_PIXELS` is set).
   """
   try:
-    with Image.open(io.BytesIO(data)) as image:
+    with _open(data) as image:
       return Header(
-        image.format, image.mode, image.height, image.width, _turned(image)
+        image.format,
+        image.mode,
+        image.height,
+        image.width,
+        _turned(image, data),
       )
   except Image.DecompressionBombError as error:
     raise DataError(
@@ -97,13 +122,19 @@ def header(data: bytes, path: str | os.PathLike = '') -> Header:
     ) from error
 
 
-def _turned(image: Image.Image) -> int:
-  if image.format not in ('JPEG', 'MPO', 'WEBP', 'TIFF'):
+def _open(data: bytes) -> Image.Image:
+  return Image.open(io.BytesIO(data), formats=_FORMATS)
+
+
+def _turned(image: Image.Image, data: bytes) -> int:
+  # A PNG's may stand behind the pixels: Pillow would decode any to look for it.
+  if image.format == 'BMP' or (image.format == 'PNG' and b'eXIf' not in data):
     return 1
   try:
-    return image.getexif().get(_ORIENTATION, 1)
+    value = image.getexif().get(_ORIENTATION, 1)
   except Exception:  # broken EXIF turns no picture: viewers ignore it too
     return 1
+  return value if type(value) is int and 1 <= value <= 8 else 1
 
 
 def decode_image(
@@ -120,11 +151,11 @@ def decode_image(
   Raises:
     DataError: Not a picture, truncated or damaged, or too large.
   """
-  header(data, path)
+  head = header(data, path)
   flags = cv2.IMREAD_COLOR_RGB
   if not upright:
     flags |= cv2.IMREAD_IGNORE_ORIENTATION
-  return _decode(data, flags, path)
+  return _decode(data, flags, path, head)
 
 
 def decode_mask(
@@ -155,12 +186,12 @@ def decode_mask(
     raise colour_mask(decode_image(data, path), head.mode, path, info)
   if head.mode in ('1', 'P'):
     try:
-      with Image.open(io.BytesIO(data)) as image:
+      with _open(data) as image:
         return np.asarray(image).astype(np.uint8)
     except Exception as error:
       raise _damaged(data, path) from error
   flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
-  mask = _decode(data, flags, path)
+  mask = _decode(data, flags, path, head)
   if mask.dtype not in (np.uint8, np.uint16) or mask.ndim != 2:
     raise DataError(
       f'the mask is {mask.dtype}{list(mask.shape)}, expected one channel of 8 '
@@ -205,7 +236,9 @@ def read_disparity(path: str | os.PathLike) -> np.ndarray:
 EXTRAS = {'instance': read_instance, 'disparity': read_disparity}
 
 
-def _decode(data: bytes, flags: int, path: str | os.PathLike) -> np.ndarray:
+def _decode(
+  data: bytes, flags: int, path: str | os.PathLike, head: Header
+) -> np.ndarray:
   if data[:2] == b'\xff\xd8' and not _jpeg_ends(data):
     raise _damaged(data, path)
   try:
@@ -214,6 +247,16 @@ def _decode(data: bytes, flags: int, path: str | os.PathLike) -> np.ndarray:
     raise _damaged(data, path) from error
   if picture is None:
     raise _damaged(data, path)
+  size = (head.height, head.width)
+  turned = not flags & cv2.IMREAD_IGNORE_ORIENTATION
+  if picture.shape[:2] not in (size, size[::-1] if turned else size):
+    raise DataError(
+      f'the header says {head.width}x{head.height} pixels, and '
+      f'{picture.shape[1]}x{picture.shape[0]} come out.',
+      fix=_AGAIN,
+      file=path,
+      kind='damaged file',
+    )
   return picture
 
 
@@ -236,7 +279,7 @@ def _jpeg_ends(data: bytes) -> bool:
 def _damaged(data: bytes, path: str | os.PathLike) -> DataError:
   """Why OpenCV gave nothing: Pillow says it in words."""
   try:
-    with Image.open(io.BytesIO(data)) as image:
+    with _open(data) as image:
       image.load()
       reason = f'OpenCV decodes no {image.format} of mode {image.mode}'
       kind, fix = 'unreadable file', 'Save it again as an 8-bit PNG.'

@@ -1,7 +1,9 @@
 """The classes of a data set: one table, everything else derived from it."""
 
+import collections
 import dataclasses
 import functools
+import unicodedata
 
 import numpy as np
 
@@ -19,6 +21,9 @@ class Label:
     category: Coarser group, e.g. `'flat'`; the name itself if there is none.
     colour: RGB, each 0..255.
     has_instances: Whether single objects are told apart in the annotation.
+
+  Raises:
+    ValueError: A value that can't be. An id of -1 stands for no id.
   """
 
   name: str
@@ -27,6 +32,38 @@ class Label:
   category: str
   colour: tuple[int, int, int]
   has_instances: bool = False
+
+  def __post_init__(self):
+    for key, fits, words in (
+      ('name', _is_text(self.name), 'a text of printable characters'),
+      ('label_id', _is_whole(self.label_id, -1, 65535), 'of -1..65535'),
+      ('train_id', _is_whole(self.train_id, 0, 255), 'of 0..255'),
+      ('category', _is_text(self.category), 'a text of printable characters'),
+      (
+        'colour',
+        isinstance(self.colour, tuple)
+        and len(self.colour) == 3
+        and all(_is_whole(c, 0, 255) for c in self.colour),
+        'three numbers of 0..255',
+      ),
+      ('has_instances', isinstance(self.has_instances, bool), 'true or false'),
+    ):
+      if not fits:
+        value = repr(getattr(self, key))[:100]
+        raise ValueError(f'`{key}` of a class (={value}) must be {words}.')
+
+
+def _is_whole(value: object, low: int, high: int) -> bool:
+  whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+  return whole and low <= value <= high
+
+
+def _is_text(value: object) -> bool:
+  """Whether it can be printed and written: no control character, no half of
+  a pair of surrogates."""
+  return isinstance(value, str) and not any(
+    unicodedata.category(c) in ('Cc', 'Cs') for c in value
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +74,9 @@ class DatasetInfo:
     name: Name of the data set, for messages and summaries.
     labels: The class table, void classes included.
     how_to_get: One sentence for the error message when files are missing.
+
+  Raises:
+    ValueError: Ids that contradict each other.
   """
 
   name: str
@@ -45,7 +85,8 @@ class DatasetInfo:
 
   def __post_init__(self):
     ids = [l.label_id for l in self.labels if l.label_id >= 0]
-    doubled = sorted({i for i in ids if ids.count(i) > 1})
+    counts = collections.Counter(ids)
+    doubled = sorted(i for i in counts if counts[i] > 1)[:10]
     if doubled:
       raise ValueError(
         f'{self.name}: label ids {doubled} stand more than once in the class '
@@ -57,6 +98,12 @@ class DatasetInfo:
     if trained != list(range(len(trained))) or not trained:
       raise ValueError(
         f'{self.name}: train ids are {trained}; expected 0..K-1 without gaps.'
+      )
+    wide = [l for l in self.trained if not 0 <= l.label_id <= 255]
+    if wide:
+      raise ValueError(
+        f'{self.name}: {wide[0].name!r} is trained and has the label id '
+        f'{wide[0].label_id}; predictions are of 8 bits, expected 0..255.'
       )
 
   @functools.cached_property
@@ -127,7 +174,16 @@ class DatasetInfo:
 
   @classmethod
   def from_json(cls, tree: dict) -> 'DatasetInfo':
+    """The table that `to_json` made a dictionary of.
+
+    Raises:
+      KeyError, TypeError: It is another kind of thing.
+      ValueError: A value that can't be.
+    """
     labels = tuple(
       Label(**{**row, 'colour': tuple(row['colour'])}) for row in tree['labels']
     )
-    return cls(tree['name'], labels, tree.get('how_to_get', ''))
+    texts = tree['name'], tree.get('how_to_get', '')
+    if not all(map(_is_text, texts)):
+      raise TypeError('`name` and `how_to_get` must be texts')
+    return cls(texts[0], labels, texts[1])

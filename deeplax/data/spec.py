@@ -8,7 +8,6 @@ the config is read. The operations themselves are in `ops.py`.
 import ast
 import dataclasses
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +19,9 @@ from deeplax.data.geometry import Example
 Size = tuple[int, int]
 # Tells what is expected of a value, or None when the value will do.
 Check = Callable[[Any, dict[str, Any]], str | None]
+
+_LONGEST = 1000  # characters of a specification
+_LARGEST = 10**6  # number, either way: pixels of a side, above all
 
 EXAMPLE = 'random_scale(0.5, 2.0)|random_crop(512, 1024)|random_flip()'
 
@@ -106,15 +108,27 @@ def parse(spec: str) -> tuple[Op, ...]:
     OpsError: Not a chain of calls, an unknown operation, or an argument that
       is missing, of the wrong type or out of range.
   """
-  if not spec.strip():
-    return ()
-  try:
-    tree = ast.parse(spec.strip(), mode='eval').body
-  except SyntaxError as error:
+  if len(spec) > _LONGEST:
     raise OpsError(
-      f"{spec!r} can't be read ({error.msg} at character {error.offset}); "
-      f'expected calls joined by |, e.g. {EXAMPLE!r}.'
-    ) from None
+      f'{spec[:40]!r}... has {len(spec)} characters; expected at most '
+      f'{_LONGEST}, e.g. {EXAMPLE!r}.'
+    )
+  try:
+    return _parse(spec.strip()) if spec.strip() else ()
+  except OpsError:
+    raise
+  except SyntaxError as error:
+    reason = f'{error.msg} at character {error.offset}'
+  except (ValueError, RecursionError) as error:  # half a character; brackets
+    reason = str(error)
+  raise OpsError(
+    f"{spec!r} can't be read ({reason}); expected calls joined by |, e.g. "
+    f'{EXAMPLE!r}.'
+  )
+
+
+def _parse(spec: str) -> tuple[Op, ...]:
+  tree = ast.parse(spec, mode='eval').body
   calls = []
   while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.BitOr):
     calls.append(tree.right)
@@ -191,15 +205,15 @@ def _parse_call(node: ast.AST) -> Op:
 
 
 def _number(node: ast.AST, parameter: inspect.Parameter, text: str):
-  whole = parameter.annotation is int
+  whole, given = parameter.annotation is int, ast.unparse(node)
   try:
     value = ast.literal_eval(node)
-  except ValueError:
+  except (ValueError, TypeError):  # a set of lists is of the second kind
     value = None
   fits = isinstance(value, int if whole else (int, float))
-  if not fits or isinstance(value, bool) or not abs(value) < math.inf:
+  if not fits or isinstance(value, bool) or not abs(value) <= _LARGEST:
     raise OpsError(
-      f'{text}: {parameter.name} is {ast.unparse(node)}; expected '
-      f'{"a whole number" if whole else "a number"}.'
+      f'{text}: {parameter.name} is {given}; expected '
+      f'{"a whole number" if whole else "a number"}, at most {_LARGEST}.'
     )
   return value if whole else float(value)

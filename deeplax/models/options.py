@@ -2,6 +2,9 @@
 
 import dataclasses
 import difflib
+import math
+import types
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +28,29 @@ _TUPLES = (
   'crf_rnn_spatial',
   'crf_rnn_bilateral',
 )
+
+
+def _check_type(field: dataclasses.Field, value: object) -> None:
+  union = isinstance(field.type, types.UnionType)
+  kinds = typing.get_args(field.type) if union else (field.type,)
+  if not any(_is_of(value, kind) for kind in kinds):
+    words = ' or '.join(getattr(k, '__name__', str(k)) for k in kinds)
+    if typing.get_args(kinds[0]):
+      words = str(kinds[0])
+    raise ValueError(
+      f'`{field.name}` (={str(value)[:100]!r}) must be of the type {words}.'
+    )
+
+
+def _is_of(value: object, kind: type) -> bool:
+  if typing.get_origin(kind) is tuple:
+    (inner, *_) = typing.get_args(kind)
+    return isinstance(value, tuple) and all(_is_of(v, inner) for v in value)
+  if isinstance(value, bool):
+    return kind is bool
+  if kind is float:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+  return isinstance(value, kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,8 +167,11 @@ class Options:
 
   def __post_init__(self):
     for name in _TUPLES:  # lists come out of JSON
-      object.__setattr__(self, name, tuple(getattr(self, name)))
+      if isinstance(getattr(self, name), list):
+        object.__setattr__(self, name, tuple(getattr(self, name)))
     object.__setattr__(self, 'variant', str(self.variant))
+    for field in dataclasses.fields(self):
+      _check_type(field, getattr(self, field.name))
     atrous.check_output_stride(self.output_stride)
     for name in (
       'num_classes',

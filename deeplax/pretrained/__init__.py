@@ -20,7 +20,14 @@ from deeplax.pretrained.filling import File, Report
 __all__ = ['File', 'Report', 'fill', 'read', 'sources']
 
 # Modules here that are no source.
-_TOOLS = ('differences', 'filling', 'pytorch', 'tf_names', 'torch_encoders')
+_TOOLS = (
+  'differences',
+  'filling',
+  'hdf5',
+  'pytorch',
+  'tf_names',
+  'torch_encoders',
+)
 
 
 def sources() -> list[str]:

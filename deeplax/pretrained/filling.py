@@ -183,11 +183,14 @@ def _account_for_missing(file, missing, filled, report):
 
 def _account_for_left_out(file, used, report):
   unexplained = []
+  plain = dict(file.left_out)  # most patterns are just a name
+  patterns = [(re.compile(p), reason) for p, reason in file.left_out]
   for name in sorted({*file.tensors} - used):
-    for pattern, reason in file.left_out:
-      if re.fullmatch(pattern, name):
-        report.left_out.append((name, reason))
-        break
+    reason = plain.get(re.escape(name)) or next(
+      (reason for pattern, reason in patterns if pattern.fullmatch(name)), None
+    )
+    if reason:
+      report.left_out.append((name, reason))
     else:
       unexplained.append(name)
   if unexplained:

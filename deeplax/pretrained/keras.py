@@ -25,16 +25,14 @@ turned round. Biases of convolutions before batch norm go into its mean.
 `.h5`, `.weights.h5` or `.keras`, of Keras 2 or 3. Nothing in it is executed.
 """
 
-import io
 import pathlib
 import re
-import zipfile
 
 import numpy as np
 
 from deeplax.errors import WeightsError
 from deeplax.models.options import Options
-from deeplax.pretrained import tf_names
+from deeplax.pretrained import hdf5, tf_names
 from deeplax.pretrained.filling import File, Found
 
 _LEFT_OUT = (
@@ -52,17 +50,9 @@ def read(path: pathlib.Path) -> File:
   Raises:
     WeightsError: The file is damaged, or is none of Keras.
   """
-  import h5py
-
   try:
-    data = path
-    if path.suffix == '.keras':
-      with zipfile.ZipFile(path) as archive:
-        data = io.BytesIO(archive.read('model.weights.h5'))
-    with h5py.File(data, 'r') as h5:
-      tensors = _tensors(h5)
-  except (OSError, KeyError, RuntimeError, ValueError,
-          zipfile.BadZipFile) as error:  # fmt: skip
+    tensors = hdf5.read(path)
+  except (OSError, ValueError) as error:
     reason = ' '.join(str(error).split())[:200]
     raise WeightsError(
       f'{path} is no whole file of Keras ({reason}). Expected .h5, .weights.h5 '
@@ -74,45 +64,6 @@ def read(path: pathlib.Path) -> File:
       'save_weights or save of Keras writes.'
     )
   return File(path.name, tensors, _LEFT_OUT)
-
-
-def _tensors(h5) -> dict[str, np.ndarray]:
-  """All arrays as `layer/kernel`, whichever version wrote them."""
-  root = h5.get('model_weights', h5)
-  found = {}
-
-  def visit(path, item):
-    if not hasattr(item, 'shape') or path.startswith('optimizer'):
-      return
-    *parents, leaf = path.split('/')
-    if parents and parents[-1] == 'vars':  # Keras 3: numbered, named beside
-      layer = item.parent.attrs.get('name')
-      if layer is None:
-        return
-      layer = layer if isinstance(layer, str) else layer.decode()
-      leaf = _leaf(leaf, item)
-    else:
-      layer = parents[-1] if parents else ''
-      leaf = _plain(leaf)
-    found[f'{layer}/{leaf}'] = np.asarray(item)
-
-  root.visititems(visit)
-  return found
-
-
-def _leaf(number: str, item) -> str:
-  """What a numbered array of Keras 3 is."""
-  if len(item.parent) == len(_BN) and number.isdecimal():
-    return _BN[int(number)]
-  return {'0': 'kernel', '1': 'bias'}.get(number, number)
-
-
-def _plain(leaf: str) -> str:
-  """`kernel` of `kernel:0`, `depthwise_kernel:0` or `block1_conv1_W_1:0`."""
-  leaf = leaf.partition(':')[0]
-  if leaf == 'depthwise_kernel' or re.fullmatch(r'.+_W(_\d+)?', leaf):
-    return 'kernel'
-  return 'bias' if re.fullmatch(r'.+_b(_\d+)?', leaf) else leaf
 
 
 def adapt(file: File, options: Options) -> File:

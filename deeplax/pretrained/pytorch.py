@@ -2,8 +2,11 @@
 
 import argparse
 import functools
+import io
 import pathlib
+import pickletools
 import re
+import zipfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -34,6 +37,7 @@ _LEAVES = {
 }
 # What a training script may have wrapped the weights in.
 _WRAPPERS = ('state_dict', 'model_state_dict', 'model_state', 'model')
+_DEEPEST = 8
 # Wrappers of modules: DistributedDataParallel, Lightning, torch.compile.
 _PREFIXES = r'((module|model|_orig_mod)\.)+'
 
@@ -87,10 +91,11 @@ def _read_safetensors(path):
     raise WeightsError(
       f'{path} is no whole .safetensors file ({error}). Copy it again.'
     ) from error
-  except (KeyError, AttributeError, TypeError) as error:  # eight-bit floats
+  # Of eight-bit floats, and of more axes than an array may have.
+  except (KeyError, AttributeError, TypeError, ValueError) as error:
     raise WeightsError(
-      f'{path} has a tensor of a type that numpy does not have ({error}). '
-      'Expected float32, float16 or bfloat16.'
+      f'{path} has a tensor that numpy does not have ({error}). Expected '
+      'arrays of float32, float16 or bfloat16.'
     ) from error
 
 
@@ -107,7 +112,7 @@ def _read_torch(path):
 
   try:
     # The scripts of torchvision and timm save theirs: names and values alone.
-    with path.open('rb') as file, safe_globals([argparse.Namespace]):
+    with _opened(path) as file, safe_globals([argparse.Namespace]):
       tree = torch.load(file, map_location='cpu', weights_only=True)
   except Exception as error:  # damaged bytes lead the unpickler anywhere
     raise WeightsError(
@@ -115,11 +120,11 @@ def _read_torch(path):
       f'({_reason(error)}). Expected what torch.save(model.state_dict(), ...) '
       'writes.'
     ) from error
-  tree = _unwrapped(tree)
   if not isinstance(tree, dict):
     raise WeightsError(
       f'{path} holds a {type(tree).__name__}, expected a state_dict.'
     )
+  tree = _unwrapped(tree)
   tensors = {
     k: v
     for k, v in tree.items()
@@ -134,6 +139,49 @@ def _read_torch(path):
   return {name: _to_numpy(path, name, v) for name, v in tensors.items()}
 
 
+def _opened(path) -> io.BufferedIOBase:
+  """The file, if it can't grow in memory beyond what it is on the disk.
+
+  Raises:
+    ValueError, zipfile.BadZipFile: It is packed.
+  """
+  with path.open('rb') as file:
+    packed = file.read(4) == b'PK\3\4'  # as PyTorch tells them apart
+  if not packed:
+    # The old format says how much to read, before which a file takes memory
+    # for all of it; bytes that are there give what there is.
+    content = io.BytesIO(path.read_bytes())
+    _check_storages(content)
+    content.seek(0)
+    return content
+  with zipfile.ZipFile(path) as archive:
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+  if unpacked > path.stat().st_size:
+    raise ValueError(
+      f'it would unpack to {unpacked} bytes, where torch.save packs nothing'
+    )
+  return path.open('rb')
+
+
+def _check_storages(content: io.BytesIO) -> None:
+  """Raises a ValueError for an array larger than all of an old file.
+
+  It is four pickles and then numbers; the last of the four tells of arrays, in
+  tuples that end in their sizes. They are read as a list of instructions.
+  """
+  size, numbers = len(content.getbuffer()), []
+  for _ in range(4):
+    if content.tell() == size:
+      return
+    for code, argument, _ in pickletools.genops(content):
+      if code.name == 'MARK':
+        numbers = []
+      elif isinstance(argument, int):
+        numbers.append(argument)
+      elif code.name == 'BINPERSID' and max(numbers, default=0) > size:
+        raise ValueError(f'an array of {max(numbers)} in {size} bytes')
+
+
 def _reason(error: Exception) -> str:
   """What PyTorch says, less its advice to read the file without care."""
   words = ' '.join(str(error).split())
@@ -146,7 +194,7 @@ def _reason(error: Exception) -> str:
 
 def _unwrapped(tree):
   """The innermost of dicts like `{'epoch': 3, 'state_dict': {...}}`."""
-  while isinstance(tree, dict):
+  for _ in range(_DEEPEST):  # a dict of a file may hold itself
     inner = [tree[k] for k in _WRAPPERS if isinstance(tree.get(k), dict)]
     if not inner:
       break
@@ -155,6 +203,12 @@ def _unwrapped(tree):
 
 
 def _to_numpy(path, name, tensor) -> np.ndarray:
+  needed = tensor.numel() * tensor.element_size()
+  if needed > path.stat().st_size:  # one number, repeated without end
+    raise WeightsError(
+      f'{path}: {name} has the shape {tuple(tensor.shape)}, and the whole file '
+      f'{path.stat().st_size} bytes. It is damaged; copy it again.'
+    )
   try:
     if tensor.is_floating_point() and tensor.element_size() < 4:
       tensor = tensor.float()  # numpy does not have all of these

@@ -27,6 +27,7 @@ Not taken: networks with dense prediction cells or NAS, and those trained with
 `regularize_depthwise`, which lack batch norm between depthwise and 1x1.
 """
 
+import math
 import pathlib
 import re
 
@@ -83,8 +84,11 @@ def read(path: pathlib.Path) -> File:
     ) from error
   name = None
   try:
+    _check_table(prefix)
     reader = tf.train.load_checkpoint(str(prefix))
-    names = sorted(reader.get_variable_to_shape_map())
+    shapes = reader.get_variable_to_shape_map()
+    names = sorted(shapes)
+    _check_sizes(prefix, shapes, reader.get_variable_to_dtype_map())
     tensors = {}
     for name in names:
       tensors[name] = np.asarray(reader.get_tensor(name))
@@ -126,6 +130,39 @@ def _prefix(path: pathlib.Path) -> pathlib.Path:
         'and .data files; unpack a .tar.gz first.'
       )
   return prefix
+
+
+def _check_table(prefix: pathlib.Path) -> None:
+  """Raises a ValueError for a table of contents that claims more than there is.
+
+  TensorFlow would take the memory first. The last 48 bytes say where the parts
+  are: offset and size, twice, in seven bits a byte.
+  """
+  path = (
+    prefix if prefix.is_file() else prefix.with_name(f'{prefix.name}.index')
+  )
+  content = path.read_bytes()
+  at, numbers = max(len(content) - 48, 0), []
+  for _ in range(4):
+    number = shift = 0
+    while True:
+      byte = content[at]
+      number |= (byte & 127) << shift
+      at, shift = at + 1, shift + 7
+      if byte < 128:
+        break
+    numbers.append(number)
+  if max(numbers[0] + numbers[1], numbers[2] + numbers[3]) > len(content):
+    raise ValueError(f'{path.name} ends beyond its {len(content)} bytes')
+
+
+def _check_sizes(prefix: pathlib.Path, shapes: dict, kinds: dict) -> None:
+  """Raises a ValueError for tensors that the files have no room for."""
+  paths = [p for p in prefix.parent.glob(f'{prefix.name}*') if p.is_file()]
+  room = sum(path.stat().st_size for path in paths)
+  claimed = sum(math.prod(s) * (kinds[n].size or 1) for n, s in shapes.items())
+  if claimed > room:
+    raise ValueError(f'tensors of {claimed} bytes in files of {room}')
 
 
 def adapt(file: File, options: Options) -> File:

@@ -1,10 +1,10 @@
 """Class tables of TFDS data sets: where they lie, and some well-known ones."""
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
+from deeplax.data import json_text
 from deeplax.data.datasets import cityscapes, folder
 from deeplax.data.errors import DataError
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo, Label
@@ -75,7 +75,16 @@ def find(builder: Any, data_dir: str) -> tuple[DatasetInfo, bool]:
   """
   own = builder.data_path / 'deeplax_info.json'
   if own.exists():
-    return DatasetInfo.from_json(json.loads(own.read_text())), True
+    try:
+      tree = json_text.parse(own.read_bytes())
+      return DatasetInfo.from_json(tree), True
+    except (KeyError, TypeError, ValueError) as error:
+      raise DataError(
+        f'not the class table of a data set ({error}).',
+        fix='Prepare it again with launch/prepare.py --to=tfds.',
+        file=own,
+        kind='damaged file',
+      ) from error
   path = os.path.abspath(builder.data_path)
   top = os.path.abspath(data_dir) if data_dir else path
   places = [path]

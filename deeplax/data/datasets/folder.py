@@ -19,10 +19,10 @@ ids; if it is an id of one of the names, that class is not trained. Without a
 palette the classes get well separated colours. Other keys are left alone.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 
+from deeplax.data import json_text
 from deeplax.data.errors import DataError, first_few, missing_data
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo, Label
 from deeplax.data.pairs import Files, FileSource, pair
@@ -56,7 +56,7 @@ def read_table(path: str, name: str) -> DatasetInfo:
   """The class table in a file like classes.json."""
   try:
     with open(path, encoding='utf-8-sig') as file:  # Windows adds a mark
-      tree = json.load(file)
+      tree = json_text.parse(file.read())
   except (FileNotFoundError, NotADirectoryError) as error:
     raise missing_data('folder', path, _HOW_TO_GET) from error
   except OSError as error:
@@ -84,42 +84,51 @@ def table(tree: Mapping | Sequence, name: str, path: str) -> DatasetInfo:
     raise _table_error(path, 'there is no list of `names`')
   if not all(isinstance(n, str) and n for n in names):
     raise _table_error(path, f'`names` (={first_few(names)}) must be texts')
+  if len(names) > IGNORE_LABEL:
+    raise _table_error(path, f'{len(names)} classes; at most 255 fit 8 bits')
   if len(set(names)) < len(names):
     doubled = sorted({n for n in names if names.count(n) > 1})
     raise _table_error(path, f'{doubled} stand more than once in `names`')
-  if len(names) > IGNORE_LABEL:
-    raise _table_error(path, f'{len(names)} classes; at most 255 fit 8 bits')
   colours = _colours(tree.get('palette'), len(names), path)
   categories = tree.get('categories') or names
   if not isinstance(categories, list) or len(categories) != len(names):
-    found = len(categories) if isinstance(categories, list) else categories
-    raise _table_error(path, f'{found} categories for {len(names)} names')
+    found = categories
+    if isinstance(categories, list):
+      found = len(categories)
+    raise _table_error(
+      path, f'{str(found)[:50]} categories for {len(names)} names'
+    )
   title = tree.get('void_name', 'void')
   if not all(isinstance(n, str) and n for n in (*categories, title)):
     raise _table_error(path, '`categories` and `void_name` must be texts')
   void = tree.get('void_id', IGNORE_LABEL)
   void = [] if void is None else void if isinstance(void, list) else [void]
   if not all(type(v) is int and 0 <= v <= 65535 for v in void):
-    raise _table_error(path, f'`void_id` (={void}) must be ids >= 0')
+    raise _table_error(
+      path, f'`void_id` (={first_few(void)}) must be ids of 0..65535'
+    )
   labels, train_id = [], 0
   for i, (label, category) in enumerate(zip(names, categories)):
     trained = i not in void
-    labels.append(
-      Label(
-        label, i, train_id if trained else IGNORE_LABEL, category, colours[i]
-      )
-    )
+    number = train_id if trained else IGNORE_LABEL
+    labels.append((label, i, number, category, colours[i]))
     train_id += trained
   if not train_id:
-    raise _table_error(path, f'`void_id` (={void}) leaves no class to train')
+    raise _table_error(
+      path, f'`void_id` (={first_few(void)}) leaves no class to train'
+    )
   colour = tree.get('void_colour', [0, 0, 0])
   if not _is_colour(colour):
     raise _table_error(
       path, f'`void_colour` (={colour!r}) is no [r, g, b] of 0..255'
     )
   for i in sorted(set(void) - set(range(len(names)))):
-    labels.append(Label(title, i, IGNORE_LABEL, 'void', tuple(colour)))
-  return DatasetInfo(name, tuple(labels), how_to_get=_HOW_TO_GET)
+    labels.append((title, i, IGNORE_LABEL, 'void', tuple(colour)))
+  try:
+    rows = tuple(Label(*row) for row in labels)
+    return DatasetInfo(name, rows, how_to_get=_HOW_TO_GET)
+  except ValueError as error:
+    raise _table_error(path, str(error).rstrip('.')) from error
 
 
 def source(split: str, data_dir: str, *, strict: bool = True) -> FileSource:

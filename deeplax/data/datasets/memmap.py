@@ -11,19 +11,23 @@ each split:
   labels.bin    uint8 train ids, 255 = void
   instance.bin, disparity.bin   (if asked for) int32 and float32
 
-`source[i]` returns read-only views: nothing is copied or read before someone
-touches the pixels, so a crop costs the pages it covers.
+`source[i]` returns read-only views: nothing is copied, and a crop costs the
+pages it covers. Labels alone are looked through once, when a process first
+asks for them: an id that no class has would pass for a label unnoticed.
 """
 
 import hashlib
-import json
+import io
 import os
+import tokenize
 from collections.abc import Sequence
 
 import numpy as np
 
+from deeplax.data import json_text
 from deeplax.data.errors import DataError, missing_data
-from deeplax.data.info import DatasetInfo
+from deeplax.data.info import IGNORE_LABEL, DatasetInfo
+from deeplax.data.pairs import ids_present
 
 FORMAT = 'deeplax memory map 1'
 INFO_FILE, INDEX_FILE, IDS_FILE = 'info.json', 'index.npy', 'ids.json'
@@ -102,9 +106,14 @@ class MemmapSource:
           kind='unknown option',
         )
     self._index, self._ids = _read_index(self._folder, head)
-    for name, size in head['sizes'].items():
-      _check_size(os.path.join(self._folder, name), size)
+    if not self._ids:
+      raise _damaged(self._folder, 'it holds no picture')
+    pixels = int(self._index[-1, :2].prod() + self._index[-1, 2])
+    for name, size in files(head['extras']).values():
+      path = os.path.join(self._folder, name)
+      _check_size(path, head['sizes'][name], pixels * size)
     self._maps: dict[str, np.ndarray] = {}
+    self._sound: set[int] = set()  # examples whose labels were looked through
 
   def __reduce__(self):
     return MemmapSource, (self._folder, self._extras)
@@ -124,6 +133,9 @@ class MemmapSource:
       'label': self._map('label')[pixels].reshape(height, width),
       'id': self._ids[index],
     }
+    if index not in self._sound:
+      self._check_label(example['label'], index)
+      self._sound.add(index)
     for extra in self._extras:
       example[extra] = self._map(extra)[pixels].reshape(height, width)
     return example
@@ -131,6 +143,21 @@ class MemmapSource:
   def label(self, index: int) -> np.ndarray:
     """uint8[H, W] train ids of one example."""
     return self[index]['label']
+
+  def _check_label(self, label: np.ndarray, index: int):
+    wrong = [
+      i
+      for i in ids_present(label).tolist()
+      if not (i < self.info.num_classes or i == IGNORE_LABEL)
+    ]
+    if wrong:
+      raise DataError(
+        f'{self._ids[index]} has the train ids {wrong[:10]}, expected '
+        f'0..{self.info.num_classes - 1} and {IGNORE_LABEL}.',
+        fix='Delete the folder and prepare it again.',
+        file=os.path.join(self._folder, 'labels.bin'),
+        kind='ids out of range',
+      )
 
   def _map(self, key: str) -> np.ndarray:
     """The mapped file; mapped on first use, once in each process."""
@@ -159,13 +186,24 @@ def _read_head(folder: str) -> tuple[dict, DatasetInfo]:
     )
   try:
     with open(path, 'rb') as file:
-      head = json.load(file)
+      head = json_text.parse(file.read())
     if head['format'] != FORMAT:
       raise ValueError(f'format {head["format"]!r}')
+    unknown = [x for x in head['extras'] if x not in EXTRA_TYPES]
+    if not isinstance(head['extras'], list) or unknown:
+      raise ValueError(f'extras {head["extras"]!r}')
+    for key, names in (
+      ('digests', (INDEX_FILE, IDS_FILE)),
+      ('sizes', [name for name, _ in files(head['extras']).values()]),
+    ):
+      if not all(name in head[key] for name in names):
+        raise ValueError(f'{key} {head[key]!r}')
+    if not isinstance(head['fingerprint'], str):
+      raise ValueError(f'fingerprint {head["fingerprint"]!r}')
     return head, DatasetInfo.from_json(head['dataset'])
   except (ValueError, KeyError, TypeError) as error:
     raise DataError(
-      f'not the head of a {FORMAT!r} ({error}).',
+      f'not the head of a {FORMAT!r} ({str(error)[:300]}).',
       fix='Delete the folder and prepare it again.',
       file=path,
       kind='damaged file',
@@ -174,25 +212,67 @@ def _read_head(folder: str) -> tuple[dict, DatasetInfo]:
 
 def _read_index(folder: str, head: dict) -> tuple[np.ndarray, list[str]]:
   """Sizes and places int64[n, 3], and ids."""
-  digests = {}
+  contents = {}
   for name in (INDEX_FILE, IDS_FILE):
     path = os.path.join(folder, name)
     if not os.path.isfile(path):
       raise _damaged(path, 'the file is missing')
     with open(path, 'rb') as file:
-      digests[name] = hashlib.sha256(file.read()).hexdigest()
-    if digests[name] != head['digests'][name]:
+      contents[name] = file.read()
+    digest = hashlib.sha256(contents[name]).hexdigest()
+    if digest != head['digests'][name]:
       raise _damaged(path, 'its content is not what was written')
-  index = np.load(os.path.join(folder, INDEX_FILE))
-  with open(os.path.join(folder, IDS_FILE), 'rb') as file:
-    return index, json.load(file)
+  try:
+    index = _parse_index(contents[INDEX_FILE])
+  except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
+    reason = ' '.join(str(error).split())[:200]
+    raise _damaged(
+      os.path.join(folder, INDEX_FILE), f'it is no index ({reason})'
+    ) from error
+  path = os.path.join(folder, IDS_FILE)
+  try:
+    ids = json_text.parse(contents[IDS_FILE])
+  except ValueError as error:
+    raise _damaged(path, f'it is no JSON ({error})') from error
+  if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
+    raise _damaged(path, 'it is no list of texts')
+  if len(ids) != len(index):
+    raise _damaged(path, f'it has {len(ids)} ids for {len(index)} pictures')
+  return index, ids
 
 
-def _check_size(path: str, size: int):
+def _parse_index(content: bytes) -> np.ndarray:
+  """The array of a .npy file; nothing but numbers of this one kind.
+
+  Raises:
+    ValueError, SyntaxError, TypeError, tokenize.TokenError: It is another.
+  """
+  stream = io.BytesIO(content)
+  if np.lib.format.read_magic(stream) != (1, 0):
+    raise ValueError('another version of the format')
+  shape, by_columns, kind = np.lib.format.read_array_header_1_0(stream)
+  if len(shape) != 2 or shape[1] != 3 or by_columns or kind != np.int64:
+    raise ValueError(f'{kind}{list(shape)}, expected int64[n, 3]')
+  rest = stream.read()
+  if len(rest) != 8 * 3 * shape[0]:
+    raise ValueError(f'{len(rest)} bytes for {list(shape)}')
+  index = np.frombuffer(rest, np.int64).reshape(shape)
+  sizes, before = index[:, :2], index[:, 2]
+  if index.size and (sizes.min() < 1 or sizes.max() >= 2**31):
+    raise ValueError('a picture without a size')
+  areas = sizes.prod(1)
+  if sum(areas.tolist()) >= 2**62:  # as far as sums of int64 hold
+    raise ValueError('more pixels than there can be')
+  if (before != np.cumsum(areas) - areas).any():
+    raise ValueError('pictures that do not lie one behind the other')
+  return index
+
+
+def _check_size(path: str, size: int, expected: int):
   found = os.path.getsize(path) if os.path.exists(path) else None
-  if found != size:
+  if found != size or size != expected:
     what = 'the file is missing' if found is None else f'it has {found} bytes'
-    raise _damaged(path, f'{what}, expected {size}')
+    raise _damaged(path, f'{what}, expected {expected}')
 
 
 def _damaged(path: str, what: str) -> DataError:

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from deeplax.data import files
-from deeplax.data.datasets import _tfds_tables
-from deeplax.data.errors import DataError, first_few, missing_data
+from deeplax.data.datasets import _tfds_folder, _tfds_tables
+from deeplax.data.errors import DataError, missing_data
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 from deeplax.data.pairs import check_sizes, to_train_ids
 
@@ -160,13 +160,16 @@ class TfdsSource:
     if not self._keys[2]:
       return f'{index:06d}'
     text = record[self._keys[2]]
-    text = text.decode() if isinstance(text, bytes) else str(text)
+    if isinstance(text, bytes):
+      text = text.decode(errors='replace')
+    text = str(text)
     return os.path.splitext(text)[0] if text.endswith(_SUFFIXES) else text
 
   def _record(self, index: int) -> Mapping[str, Any]:
     if not -self._length <= index < self._length:
       raise IndexError(f'{index} of {self._length} examples')
-    return self._open()[int(index) % self._length]
+    with _tfds_folder.naming(self._where(index)):
+      return self._open()[int(index) % self._length]
 
   def _where(self, index: int) -> str:
     return f'{self._path} {self._split}[{index}]'
@@ -196,7 +199,9 @@ def _builder(data_dir: str, argument: str):
   """The prepared builder, read only."""
   tfds = _tfds()
   if not argument:
-    return tfds.builder_from_directory(_version_folder(data_dir))
+    folder = _tfds_folder.find(data_dir)
+    with _tfds_folder.naming(folder):
+      return tfds.builder_from_directory(folder)
   try:
     builder = tfds.builder(argument, data_dir=data_dir or None)
   except (ValueError, AssertionError, RuntimeError, OSError) as error:
@@ -209,34 +214,6 @@ def _builder(data_dir: str, argument: str):
   if not (builder.data_path / 'dataset_info.json').exists():
     raise _unprepared(argument, data_dir, os.fspath(builder.data_path))
   return builder
-
-
-def _version_folder(data_dir: str) -> str:
-  """`data_dir`, or the one folder below it, with dataset_info.json."""
-  if '://' in data_dir:  # a bucket: no walking there
-    return data_dir
-  found = []
-  for parent, below, names in os.walk(data_dir):
-    if 'dataset_info.json' in names:
-      found.append(parent)
-      below.clear()
-    if os.path.relpath(parent, data_dir).count(os.sep) >= 2:
-      below.clear()
-  if not found:
-    raise missing_data(
-      'tfds',
-      f'dataset_info.json in {data_dir} and below',
-      'Write one with launch/prepare.py --to=tfds, or name a data set of TFDS '
-      '(--config.dataset.name=tfds:oxford_iiit_pet).',
-    )
-  if len(found) > 1:
-    raise DataError(
-      f'{data_dir} holds {len(found)} data sets or versions: '
-      f'{first_few(sorted(found))}.',
-      fix='Give the folder of one as --config.dataset.dir.',
-      kind='doubled name',
-    )
-  return found[0]
 
 
 def _unprepared(argument: str, data_dir: str, path: str) -> DataError:
@@ -254,7 +231,8 @@ def _unprepared(argument: str, data_dir: str, path: str) -> DataError:
 def _reader(path: str, split: str, pictures: list[str]):
   """TFDS's random-access source, whose pictures come encoded."""
   tfds = _tfds()
-  builder = tfds.builder_from_directory(path)
+  with _tfds_folder.naming(path):
+    builder = tfds.builder_from_directory(path)
   skip = {key: tfds.decode.SkipDecoding() for key in pictures}
   known = sorted(builder.info.splits)
   if split.partition('[')[0] not in known:
@@ -265,7 +243,10 @@ def _reader(path: str, split: str, pictures: list[str]):
       kind='missing data set',
     )
   try:
-    return builder.as_data_source(split, decoders=skip)
+    with _tfds_folder.naming(path):
+      reader = builder.as_data_source(split, decoders=skip)
+      len(reader)  # opens the files
+      return reader
   except NotImplementedError as error:  # what TFDS raises for TFRecord
     raise DataError(
       f'prepared as {builder.info.file_format}, which has no random access.',

@@ -55,9 +55,12 @@ def read(path: pathlib.Path) -> File:
     WeightsError: It is damaged, or of a network that is none of ours.
   """
   content = flat.read(path)
-  graph = follow(content)
-  network = recognise(graph)
-  tensors = {t.name: t.values() for t in content.tensors if t.data is not None}
+  with flat.naming_damage(path):
+    graph = follow(content)
+    network = recognise(graph)
+    tensors = {
+      t.name: t.values() for t in content.tensors if t.data is not None
+    }
   weights = {n for c in graph.nodes if isinstance(c, Conv) for n in c.names}
   reasons = {
     name: 'part of the normalisation, which the network does itself'
@@ -76,8 +79,9 @@ def adapt(file: File, options: Options) -> File:
     WeightsError: It is another network; says which flags make it the same.
   """
   facts = file.facts
-  parts = check(facts.graph, facts.network, options)
-  found = founds(facts.network, parts, options)
+  with flat.naming_damage(file.name):
+    parts = check(facts.graph, facts.network, options)
+    found = founds(facts.network, parts, options)
   taken = {name for f in found.values() for name in f.names}
   rest = {
     name: 'of a layer that this config has not: the classifier of ImageNet, '

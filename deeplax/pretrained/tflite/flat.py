@@ -1,81 +1,34 @@
 """A `.tflite` file as plain numpy arrays and names; nothing is executed."""
 
+import contextlib
 import dataclasses
 import math
 import pathlib
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tflite  # the flatbuffer's schema
 
 from deeplax.errors import WeightsError
+from deeplax.pretrained.tflite import schema
 
-# Numbers of the format -> names.
-_OPS = {v: k for k, v in vars(tflite.BuiltinOperator).items()
-        if isinstance(v, int)}  # fmt: skip
-_TYPES = {v: k for k, v in vars(tflite.TensorType).items()
-          if isinstance(v, int)}  # fmt: skip
-_ACTIVATIONS = {v: k for k, v in vars(tflite.ActivationFunctionType).items()
-                if isinstance(v, int)}  # fmt: skip
-_DTYPES = {
-  'FLOAT32': '<f4',
-  'FLOAT16': '<f2',
-  'FLOAT64': '<f8',
-  'BFLOAT16': '<u2',
-  'INT64': '<i8',
-  'INT32': '<i4',
-  'INT16': '<i2',
-  'INT8': 'i1',
-  'UINT8': 'u1',
-  'UINT16': '<u2',
-  'UINT32': '<u4',
-  'BOOL': '?',
-  'INT4': 'u1',  # two in a byte
-}
-_CONV = ('Padding', 'StrideH', 'StrideW', 'FusedActivationFunction')
-# Operation -> table of its settings, and those that are read.
-_OPTIONS = {
-  'CONV_2D': (
-    'Conv2DOptions',
-    (*_CONV, 'DilationHFactor', 'DilationWFactor'),
-  ),
-  'DEPTHWISE_CONV_2D': (
-    'DepthwiseConv2DOptions',
-    (*_CONV, 'DilationHFactor', 'DilationWFactor'),
-  ),
-  'AVERAGE_POOL_2D': ('Pool2DOptions', (*_CONV, 'FilterHeight', 'FilterWidth')),
-  'FULLY_CONNECTED': (
-    'FullyConnectedOptions',
-    ('FusedActivationFunction', 'WeightsFormat'),
-  ),
-  'ADD': ('AddOptions', ('FusedActivationFunction',)),
-  'SUB': ('SubOptions', ('FusedActivationFunction',)),
-  'MUL': ('MulOptions', ('FusedActivationFunction',)),
-  'DIV': ('DivOptions', ('FusedActivationFunction',)),
-  'CONCATENATION': (
-    'ConcatenationOptions',
-    ('Axis', 'FusedActivationFunction'),
-  ),
-  'RESIZE_BILINEAR': (
-    'ResizeBilinearOptions',
-    ('AlignCorners', 'HalfPixelCenters'),
-  ),
-  'RESIZE_NEAREST_NEIGHBOR': (
-    'ResizeNearestNeighborOptions',
-    ('AlignCorners', 'HalfPixelCenters'),
-  ),
-}
 # What reading past the end, or at a place that is none, ends in.
 _DAMAGE = (
   struct.error,
-  IndexError,
+  LookupError,
   ValueError,
   TypeError,
   AttributeError,
-  OverflowError,
-  MemoryError,
+  ArithmeticError,
+  RecursionError,
+  StopIteration,
 )
+# Far beyond any network.
+_MOST = 5000  # tensors, and operations
+_LONGEST = 1000  # bytes of a name
+_DIMENSIONS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,84 +124,130 @@ def read(path: pathlib.Path) -> Flat:
       f'{path} is no .tflite file: bytes 4 to 7 are {content[4:8]!r}, expected '
       "b'TFL3'. Check --source and --weights."
     )
-  try:
+  with naming_damage(path):
     return _parse(path.name, content)
+
+
+@contextlib.contextmanager
+def naming_damage(name: str | pathlib.Path) -> Iterator[None]:
+  """Whatever a file that contradicts itself leads to says which file it was.
+
+  Raises:
+    WeightsError: Instead.
+  """
+  try:
+    yield
   except WeightsError:
     raise
   except _DAMAGE as error:
     reason = ' '.join(str(error).split())[:100]
     raise WeightsError(
-      f'{path} is damaged or cut short after {len(content)} bytes ({reason}). '
+      f'{name} is damaged or cut short ({type(error).__name__}: {reason}). '
       'Copy it again.'
     ) from error
 
 
+class _Measure:
+  """What may be read altogether: parts can lie on each other, so that a small
+  file would be many times as large in memory."""
+
+  def __init__(self, content: bytes):
+    self.left = 2 * len(content)
+
+  def take(self, count: int) -> None:
+    """Raises ValueError when it is too much."""
+    self.left -= count
+    if self.left < 0:
+      raise ValueError('its parts are larger than the file')
+
+
 def _parse(name: str, content: bytes) -> Flat:
   model = tflite.Model.GetRootAs(content, 0)
+  measure = _Measure(content)
   if model.SubgraphsLength() < 1:
     raise ValueError('it has no graph')
   graph = model.Subgraphs(0)
-  ops = [_op(model, graph.Operators(i)) for i in range(graph.OperatorsLength())]
-  if not ops:
-    raise ValueError('it has no operations')
+  number, count = graph.OperatorsLength(), graph.TensorsLength()
+  if not number or max(number, count) > _MOST:
+    raise ValueError(
+      f'it has {number} operations and {count} tensors, expected 1..{_MOST}'
+    )
+  ops = [_op(model, graph.Operators(i), measure) for i in range(number)]
   tensors, names = [], set()
-  for i in range(graph.TensorsLength()):
-    tensor = _tensor(model, graph.Tensors(i), content, i, names)
+  for i in range(count):
+    tensor = _tensor(model, graph.Tensors(i), content, i, names, measure)
     names.add(tensor.name)
     tensors.append(tensor)
-  numbers = {n for op in ops for n in (*op.inputs, *op.outputs)}
-  if numbers and not (min(numbers) >= -1 and max(numbers) < len(tensors)):
-    raise ValueError(f'an operation names a tensor beyond {len(tensors)}')
-  return Flat(
-    name,
-    tensors,
-    ops,
-    _vector(graph, 'Inputs'),
-    _vector(graph, 'Outputs'),
+  inputs, outputs = (
+    _vector(graph, n, measure, _MOST) for n in ('Inputs', 'Outputs')
   )
+  results = {*inputs, *outputs, *(n for op in ops for n in op.outputs)}
+  numbers = {*results, *(n for op in ops for n in op.inputs if n != -1)}
+  if min(numbers, default=0) < 0 or max(numbers, default=0) >= count:
+    raise ValueError(f'a tensor is named that is none of {count}')
+  return Flat(name, tensors, ops, inputs, outputs)
 
 
-def _vector(table, name) -> tuple[int, ...]:
+def _vector(table, name, measure: _Measure, longest: int) -> tuple[int, ...]:
   length = getattr(table, f'{name}Length')()
+  if length > longest:
+    raise ValueError(f'{name} of {length} numbers, expected {longest} at most')
+  measure.take(4 * length)
   return tuple(int(getattr(table, name)(i)) for i in range(length))
 
 
-def _op(model, op) -> Op:
+def _text(content: bytes | None, measure: _Measure) -> str:
+  content = content or b''
+  measure.take(len(content))
+  if len(content) > _LONGEST:
+    raise ValueError(f'a name of {len(content)} bytes')
+  return content.decode(errors='replace')
+
+
+def _op(model, op, measure) -> Op:
   code = model.OperatorCodes(op.OpcodeIndex())
   # The old field holds numbers up to 127 only.
   number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-  name = _OPS.get(number, f'number {number}')
+  name = schema.OPS.get(number, f'number {number}')
   if name == 'CUSTOM':
-    name = (code.CustomCode() or b'').decode(errors='replace')
+    name = _text(code.CustomCode(), measure)
   options = {}
-  if name in _OPTIONS and op.BuiltinOptions() is not None:
-    kind, fields = _OPTIONS[name]
+  if name in schema.OPTIONS and op.BuiltinOptions() is not None:
+    kind, fields = schema.OPTIONS[name]
     table = getattr(tflite, kind)()
     union = op.BuiltinOptions()
     table.Init(union.Bytes, union.Pos)
     options = {field: getattr(table, field)() for field in fields}
   if 'FusedActivationFunction' in options:
-    options['activation'] = _ACTIVATIONS[options['FusedActivationFunction']]
-  return Op(name, _vector(op, 'Inputs'), _vector(op, 'Outputs'), options)
+    number = options['FusedActivationFunction']
+    options['activation'] = schema.ACTIVATIONS[number]
+  inputs, outputs = (
+    _vector(op, n, measure, _MOST) for n in ('Inputs', 'Outputs')
+  )
+  return Op(name, inputs, outputs, options)
 
 
-def _tensor(model, tensor, content, number, names) -> Tensor:
-  name = (tensor.Name() or b'').decode(errors='replace') or f'tensor {number}'
+def _tensor(model, tensor, content, number, names, measure) -> Tensor:
+  name = _text(tensor.Name(), measure) or f'tensor {number}'
   if name in names:
     name = f'{name} ({number})'
-  shape, signature = (_vector(tensor, n) for n in ('Shape', 'ShapeSignature'))
+  shape, signature = (
+    _vector(tensor, n, measure, _DIMENSIONS)
+    for n in ('Shape', 'ShapeSignature')
+  )
   if len(signature) != len(shape):
     signature = shape
-  dtype = _TYPES.get(tensor.Type(), f'type {tensor.Type()}')
+  dtype = schema.TYPES.get(tensor.Type(), f'type {tensor.Type()}')
   scale, zero, axis = np.zeros(0), np.zeros(0), 0
   quantisation = tensor.Quantization()
   if quantisation is not None and quantisation.ScaleLength():
+    measure.take(12 * quantisation.ScaleLength())
     axis = quantisation.QuantizedDimension()
     scale = np.asarray(quantisation.ScaleAsNumpy(), np.float64)
     zero = np.zeros(scale.size)
     if quantisation.ZeroPointLength() == scale.size:
       zero = np.asarray(quantisation.ZeroPointAsNumpy(), np.float64)
-  data = _data(model, tensor, content, name, shape, dtype)
+  data = _data(model, tensor, content, name, shape, dtype, measure)
   if data is not None and scale.size > 1 and data.shape[axis] != scale.size:
     raise ValueError(f'{name} has {scale.size} scales for {data.shape}')
   return Tensor(
@@ -262,8 +261,11 @@ def _tensor(model, tensor, content, number, names) -> Tensor:
   )
 
 
-def _data(model, tensor, content, name, shape, dtype) -> np.ndarray | None:
+def _data(
+  model, tensor, content, name, shape, dtype, measure
+) -> np.ndarray | None:
   buffer = model.Buffers(tensor.Buffer())
+  measure.take(buffer.Size() if buffer.Offset() > 1 else buffer.DataLength())
   if buffer.Offset() > 1:  # behind the flatbuffer, in large files
     raw = content[buffer.Offset() : buffer.Offset() + buffer.Size()]
     if len(raw) < buffer.Size():
@@ -277,10 +279,10 @@ def _data(model, tensor, content, name, shape, dtype) -> np.ndarray | None:
       f'{name} is stored as a sparse array, which is not supported. Convert '
       'the model again without sparsity.'
     )
-  if dtype not in _DTYPES:
+  if dtype not in schema.DTYPES:
     return np.frombuffer(raw, np.uint8)  # text and the like, no weights
   count = math.prod(shape)
-  values = np.frombuffer(raw, _DTYPES[dtype])
+  values = np.frombuffer(raw, schema.DTYPES[dtype])
   if dtype == 'INT4':
     nibbles = np.stack([values & 15, values >> 4], -1).reshape(-1)[:count]
     values = nibbles.astype(np.int8) - 16 * (nibbles > 7).astype(np.int8)

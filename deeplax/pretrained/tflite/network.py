@@ -12,6 +12,8 @@ from deeplax.pretrained.tflite.encoder import Encoder
 from deeplax.pretrained.tflite.graph import Graph
 from deeplax.pretrained.tflite.nodes import Conv, Node, Pool, Resize
 
+_MOST_BRANCHES = 32
+
 
 @dataclasses.dataclass
 class Network:
@@ -147,7 +149,17 @@ class _Reader:
     """What is concatenated, also in several steps."""
     if node.kind != 'concat':
       return []
-    return [b for n in node.inputs for b in (self._branches(n) or [n])]
+    found, waiting = [], [node]
+    while waiting:
+      part = waiting.pop()
+      if part.kind == 'concat':
+        waiting += reversed(part.inputs)
+      else:
+        found.append(part)
+      # Joined with itself again and again it would be without end.
+      if len(found) > _MOST_BRANCHES:
+        raise self._unknown(node, f'at most {_MOST_BRANCHES} branches')
+    return found
 
   def _aspp(self, x: Node) -> None:
     origin, chain = self._chain(x)
