@@ -9,6 +9,7 @@ refused before memory is taken for it.
 import dataclasses
 import io
 import os
+import stat
 
 import cv2
 import numpy as np
@@ -46,9 +47,18 @@ def read_bytes(path: str | os.PathLike) -> bytes:
   """The whole file.
 
   Raises:
-    DataError: It is missing, can't be opened, or is empty.
+    DataError: It is missing, can't be opened, is empty, or is no file (opening
+      a pipe would wait for whoever writes into it).
   """
   try:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+      raise DataError(
+        f'{_kind_of_file(mode)}, not a file.',
+        fix='Put the picture there, or remove it.',
+        file=path,
+        kind='unreadable file',
+      )
     with open(path, 'rb') as file:
       data = file.read()
   except FileNotFoundError as error:
@@ -67,6 +77,17 @@ def read_bytes(path: str | os.PathLike) -> bytes:
       'the file is empty.', fix=_AGAIN, file=path, kind='damaged file'
     )
   return data
+
+
+def _kind_of_file(mode: int) -> str:
+  for is_one, words in (
+    (stat.S_ISDIR, 'a folder'),
+    (stat.S_ISFIFO, 'a named pipe'),
+    (stat.S_ISSOCK, 'a socket'),
+  ):
+    if is_one(mode):
+      return words
+  return 'a device'
 
 
 def header(data: bytes, path: str | os.PathLike = '') -> Header:

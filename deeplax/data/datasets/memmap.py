@@ -11,11 +11,18 @@ each split:
   labels.bin    uint8 train ids, 255 = void
   instance.bin, disparity.bin   (if asked for) int32 and float32
 
-`source[i]` returns read-only views: nothing is copied or read before someone
-touches the pixels, so a crop costs the pages it covers.
+`source[i]` returns read-only views: of a picture nothing is copied or read
+before someone touches the pixels, so a crop costs the pages it covers. The
+label is looked through for ids that are none, a third of a millisecond for
+1024x2048: what JAX does with them shows nowhere.
+
+Reading behind the end of a mapped file ends the process (SIGBUS). So the size
+is looked at again for each example; only a file that is cut between that and
+the touch of a pixel can still do harm.
 """
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -23,6 +30,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeplax.data.errors import DataError, missing_data
+from deeplax.data.files import read_bytes
 from deeplax.data.info import DatasetInfo
 
 FORMAT = 'deeplax memory map 1'
@@ -33,6 +41,7 @@ _HOW = (
   'Write it with launch/prepare.py --to=memmap; the same command goes on where '
   'an interrupted one stopped.'
 )
+_AGAIN = 'Delete the folder and prepare it again.'
 
 
 def files(extras: Sequence[str] = ()) -> dict[str, tuple[str, int]]:
@@ -102,9 +111,10 @@ class MemmapSource:
           kind='unknown option',
         )
     self._index, self._ids = _read_index(self._folder, head)
-    for name, size in head['sizes'].items():
+    self._sizes = head['sizes']
+    for name, size in self._sizes.items():
       _check_size(os.path.join(self._folder, name), size)
-    self._maps: dict[str, np.ndarray] = {}
+    self._maps: dict[str, _Mapped] = {}
 
   def __reduce__(self):
     return MemmapSource, (self._folder, self._extras)
@@ -117,30 +127,71 @@ class MemmapSource:
       raise IndexError(
         f'{self._folder} has {len(self._ids)} pictures, not one at {index}.'
       )
-    height, width, start = self._index[index].tolist()
-    pixels = slice(start, start + height * width)
+    height, width, pixels = self._place(index)
     example = {
-      'image': self._map('image')[pixels].reshape(height, width, 3),
-      'label': self._map('label')[pixels].reshape(height, width),
+      'image': self._map('image').reshape(-1, 3)[pixels],
+      'label': self.label(index),
       'id': self._ids[index],
     }
+    example['image'] = example['image'].reshape(height, width, 3)
     for extra in self._extras:
       example[extra] = self._map(extra)[pixels].reshape(height, width)
     return example
 
   def label(self, index: int) -> np.ndarray:
     """uint8[H, W] train ids of one example."""
-    return self[index]['label']
+    height, width, pixels = self._place(index)
+    label = self._map('label')[pixels].reshape(height, width)
+    # 255 becomes 0, the others 1..C.
+    if (label + np.uint8(1)).max() > self.info.num_classes:
+      raise DataError(
+        f'the label of {self._ids[index]} has ids other than '
+        f'0..{self.info.num_classes - 1} and 255.',
+        fix=_AGAIN,
+        file=os.path.join(self._folder, files()['label'][0]),
+        kind='ids out of range',
+      )
+    return label
+
+  def _place(self, index: int) -> tuple[int, int, slice]:
+    """Height, width, and the pixels' place in the files."""
+    height, width, start = self._index[index].tolist()
+    return height, width, slice(start, start + height * width)
 
   def _map(self, key: str) -> np.ndarray:
-    """The mapped file; mapped on first use, once in each process."""
+    """The whole file; mapped on first use, once in each process."""
     if key not in self._maps:
-      path = os.path.join(self._folder, files(self._extras)[key][0])
-      flat = np.asarray(
-        np.memmap(path, EXTRA_TYPES.get(key, np.uint8), mode='r')
+      name = files(self._extras)[key][0]
+      self._maps[key] = _Mapped(
+        os.path.join(self._folder, name),
+        EXTRA_TYPES.get(key, np.uint8),
+        self._sizes[name],
       )
-      self._maps[key] = flat.reshape(-1, 3) if key == 'image' else flat
-    return self._maps[key]
+    return self._maps[key].array()
+
+
+class _Mapped:
+  """A mapped file that is not read behind its end."""
+
+  def __init__(self, path: str, dtype: type, size: int):
+    self._path, self._size = path, size
+    try:
+      self._file = open(path, 'rb')  # noqa: SIM115
+    except OSError as error:
+      raise _damaged(path, f"can't be opened: {error.strerror}") from error
+    self._check()
+    self._array = np.asarray(np.memmap(self._file, dtype, mode='r'))
+
+  def array(self) -> np.ndarray:
+    """All of it, flat."""
+    self._check()
+    return self._array
+
+  def _check(self) -> None:
+    # Of the file that is mapped: another one of its name may be there by now.
+    size = os.fstat(self._file.fileno()).st_size
+    if size != self._size:
+      raise _damaged(self._path, f'it has {size} bytes, expected {self._size}')
 
 
 def is_finished(folder: str | os.PathLike) -> bool:
@@ -158,15 +209,16 @@ def _read_head(folder: str) -> tuple[dict, DatasetInfo]:
       kind='unfinished',
     )
   try:
-    with open(path, 'rb') as file:
-      head = json.load(file)
+    head = json.loads(read_bytes(path))
     if head['format'] != FORMAT:
       raise ValueError(f'format {head["format"]!r}')
     return head, DatasetInfo.from_json(head['dataset'])
+  except DataError:
+    raise
   except (ValueError, KeyError, TypeError) as error:
     raise DataError(
       f'not the head of a {FORMAT!r} ({error}).',
-      fix='Delete the folder and prepare it again.',
+      fix=_AGAIN,
       file=path,
       kind='damaged file',
     ) from error
@@ -174,18 +226,13 @@ def _read_head(folder: str) -> tuple[dict, DatasetInfo]:
 
 def _read_index(folder: str, head: dict) -> tuple[np.ndarray, list[str]]:
   """Sizes and places int64[n, 3], and ids."""
-  digests = {}
+  contents = []
   for name in (INDEX_FILE, IDS_FILE):
     path = os.path.join(folder, name)
-    if not os.path.isfile(path):
-      raise _damaged(path, 'the file is missing')
-    with open(path, 'rb') as file:
-      digests[name] = hashlib.sha256(file.read()).hexdigest()
-    if digests[name] != head['digests'][name]:
+    contents.append(read_bytes(path))
+    if hashlib.sha256(contents[-1]).hexdigest() != head['digests'][name]:
       raise _damaged(path, 'its content is not what was written')
-  index = np.load(os.path.join(folder, INDEX_FILE))
-  with open(os.path.join(folder, IDS_FILE), 'rb') as file:
-    return index, json.load(file)
+  return np.load(io.BytesIO(contents[0])), json.loads(contents[1])
 
 
 def _check_size(path: str, size: int):
@@ -198,7 +245,7 @@ def _check_size(path: str, size: int):
 def _damaged(path: str, what: str) -> DataError:
   return DataError(
     f'{what}.',
-    fix='Delete the folder and prepare it again.',
+    fix=_AGAIN,
     file=path,
     kind='damaged file',
   )
