@@ -29,6 +29,7 @@ from deeplax.data import worker_ends
 _log = logging.getLogger(__name__)
 
 # Seconds.
+_STARTING = 10.0  # at most, until the system has made the processes
 _LOOK = 0.5  # between two looks at the workers, while an element is late
 _LAST_WORDS = 5.0  # in which the error of a worker that is gone may arrive
 _TELL = 60.0  # without an element, between two lines in the log
@@ -76,7 +77,7 @@ class Elements(Iterator):
       )
       made = dataset.to_iter_dataset(options)
     self._left = len(dataset)
-    self._running = _Running(iter(made))
+    self._running = _Running(iter(made), workers)
     # Also runs at exit, before multiprocessing and threading take their parts
     # down; Grain's threads would print tracebacks on the way otherwise.
     self.close = weakref.finalize(self, self._running.close)
@@ -115,6 +116,7 @@ class Elements(Iterator):
       # there is. Grain sees those that it waits for, if their code is not 0.
       code = self._running.exit_code() if self._left > 0 else None
       if code is not None and now - start > _LAST_WORDS:
+        self._running.kill()  # the others: nothing comes of them any more
         raise WorkerError(worker_ends.explain(code))
       if now - told >= _TELL:
         told = now
@@ -133,8 +135,8 @@ class _Running:
     answers: `(element, None)` or `(None, error)` for each.
   """
 
-  def __init__(self, iterator: Any):
-    self._iterator = iterator
+  def __init__(self, iterator: Any, workers: int):
+    self._iterator, self._workers = iterator, workers
     self._processes: list = []
     self.wanted: queue.SimpleQueue = queue.SimpleQueue()
     self.answers: queue.SimpleQueue = queue.SimpleQueue()
@@ -148,8 +150,14 @@ class _Running:
       self._iterator.get_state()  # makes the iterators that can be started
       self._iterator.start_prefetch()
       self._thread.start()
-    ours = set(multiprocessing.active_children()) - others
-    self._processes = sorted(ours, key=lambda process: process.pid)
+    # Threads of Grain's start them, which takes milliseconds. If they can't,
+    # the error comes with the first element.
+    end = time.monotonic() + _STARTING
+    while len(self._processes) < self._workers and time.monotonic() < end:
+      time.sleep(0.002)
+      self._processes = [
+        p for p in multiprocessing.active_children() if p not in others
+      ]
 
   def _answer(self) -> None:
     while self.wanted.get():
@@ -173,7 +181,7 @@ class _Running:
   def close(self) -> None:
     """Ends everything; whoever waits for an element gets StopIteration."""
     self.wanted.put(False)
-    killing = threading.Timer(_CLOSING, self._kill)
+    killing = threading.Timer(_CLOSING, self.kill)
     killing.daemon = True
     with contextlib.suppress(RuntimeError):  # Python is about to end
       killing.start()
@@ -181,7 +189,7 @@ class _Running:
     killing.cancel()
     # A collection of garbage may have brought us here from anywhere.
     if self._thread.ident and self._thread is not threading.current_thread():
-      self._thread.join(_CLOSING)
+      self._thread.join(1)  # to drop what it may have just got
     self._iterator = None  # its own clean-up must not wait for Python's end
     with contextlib.suppress(queue.Empty):
       while True:
@@ -189,9 +197,14 @@ class _Running:
     self.answers.put((None, StopIteration()))
     _free_shared_memory()
 
-  def _kill(self) -> None:
+  def kill(self) -> None:
+    """Ends the processes, stopped ones too, so that closing is no wait."""
     for process in self._processes:
-      process.kill()  # stopped ones, too
+      process.kill()
+      if process.exitcode == 0:
+        # Grain waits for ever, and so does its closing, for a process that is
+        # gone without an error. To Python it is known by this number alone.
+        process._popen.returncode = 1
 
 
 @contextlib.contextmanager
