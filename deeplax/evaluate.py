@@ -10,9 +10,10 @@ import numpy as np
 import tqdm
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from deeplax import instances, metrics, refinement, sharding, steps
-from deeplax.data import pipeline
+from deeplax import metrics, refinement, sharding, steps
+from deeplax.data import DataError, pipeline
 from deeplax.data.info import DatasetInfo
+from deeplax.instances import number_objects
 from deeplax.overlap import Threads
 from deeplax.tally import Tally
 
@@ -56,6 +57,7 @@ class Evaluator:
       labelled pixels there are, and compares with no published figure.
     `val/miiou`, `val/iiou/<class>`, `val/category_miiou`,
     `val/category_iiou/<category>`: where the source gives `'instance'`.
+    `val/skipped_examples`: pictures left out, where `on_error` is `'skip'`.
 
   A trained void class is a prediction like any other, and wrong at a labelled
   pixel; void truth counts in none of the true figures. Both as the official
@@ -115,6 +117,7 @@ class Evaluator:
     devices = mesh.shape['data']
     self._info, self._mesh, self._prefix = info, mesh, prefix
     self._void_class = void_class
+    self._skipping = on_error == 'skip'
     self._wanted = pictures if jax.process_index() == 0 else 0
     self._num_pictures = len(
       range(jax.process_index(), len(source), jax.process_count())
@@ -162,7 +165,8 @@ class Evaluator:
       None if it was stopped.
 
     Raises:
-      DataError: On a picture that can't be used, unless told to skip those.
+      DataError: On a picture that can't be used, unless told to skip those;
+        then if there is no other.
     """
     variables = jax.device_put(variables, sharding.replicated(self._mesh))
     # Before and, if there is one, after the CRF.
@@ -201,12 +205,20 @@ class Evaluator:
       tally.add_processes()
       if tally.totals['stopped']:
         return None
+      examples, skipped = (
+        int(tally.totals[name]) for name in ('examples', 'skipped')
+      )
+      if not examples:
+        raise _nothing_usable(self._prefix, skipped, batches.errors)
+      scalars = tally.scalars()
+      if self._skipping:
+        scalars['skipped_examples'] = float(skipped)
       evaluation = Evaluation(
-        {f'{self._prefix}/{k}': v for k, v in tally.scalars().items()},
+        {f'{self._prefix}/{k}': v for k, v in scalars.items()},
         tally.confusion,
         pictures,
-        int(tally.totals['examples']),
-        int(tally.totals['skipped']),
+        examples,
+        skipped,
         refined=evaluation,
       )
     return evaluation
@@ -280,32 +292,11 @@ class Evaluator:
         kept.append({k: batch[k][i] for k in keys} | {'pred': pred[i]})
 
 
-def number_objects(
-  instance: np.ndarray,
-  valid: np.ndarray,
-  label_to_train: np.ndarray,
-  threads: Threads,
-) -> tuple[np.ndarray, np.ndarray]:
-  """`instances.index_instances` of a batch, numbered through.
-
-  Args:
-    instance: int[B, H, W].
-    valid: bool[B].
-    label_to_train: int[256].
-    threads: Each takes a picture.
-
-  Returns:
-    int32[B, H, W] with 0..N-1 or -1, and the N train ids.
-  """
-
-  def number(i):
-    return i, *instances.index_instances(instance[i], label_to_train)
-
-  index = np.full(instance.shape, -1, np.int32)
-  classes = []
-  start = 0
-  for i, one, found in threads.ahead(number, np.flatnonzero(valid)):
-    np.add(one, start, out=index[i], where=one >= 0)
-    start += len(found)
-    classes.append(found)
-  return index, np.concatenate(classes) if classes else np.zeros(0, np.int64)
+def _nothing_usable(split: str, skipped: int, errors: Sequence[str]):
+  """Instead of figures that are all NaN."""
+  first = f' The first one: {errors[0]}' if errors else ''  # another process's
+  return DataError(
+    f'{split}: not one of the {skipped} pictures can be used, with on_error '
+    f"'skip'.{first}",
+    kind='nothing usable',
+  )

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from deeplax import metrics
+from deeplax.overlap import Threads
 
 # Mean number of pixels of one object in the Cityscapes training set: the
 # weights of the official iIoU.
@@ -53,6 +54,37 @@ def index_instances(
   if len(ids):
     index[single] = number[inverse]
   return index, classes[keep]
+
+
+def number_objects(
+  instance: np.ndarray,
+  valid: np.ndarray,
+  label_to_train: np.ndarray,
+  threads: Threads,
+) -> tuple[np.ndarray, np.ndarray]:
+  """`index_instances` of a batch, numbered through.
+
+  Args:
+    instance: int[B, H, W].
+    valid: bool[B].
+    label_to_train: int[256].
+    threads: Each takes a picture.
+
+  Returns:
+    int32[B, H, W] with 0..N-1 or -1, and the N train ids.
+  """
+
+  def number(i):
+    return i, *index_instances(instance[i], label_to_train)
+
+  index = np.full(instance.shape, -1, np.int32)
+  classes = []
+  start = 0
+  for i, one, found in threads.ahead(number, np.flatnonzero(valid)):
+    np.add(one, start, out=index[i], where=one >= 0)
+    start += len(found)
+    classes.append(found)
+  return index, np.concatenate(classes) if classes else np.zeros(0, np.int64)
 
 
 class InstanceScores:

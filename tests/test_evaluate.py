@@ -189,6 +189,17 @@ def test_a_broken_picture_is_skipped_or_raised():
   result = run(source=Source(SIZES[:2], broken=0), on_error='skip')
   assert (result.examples, result.skipped) == (1, 1)
   assert result.pictures[0]['id'] == 'picture 1'
+  assert result.scalars['val/skipped_examples'] == 1
+  # It is a figure of runs that skip, whether they had to or not.
+  assert (
+    run(source=Source(), on_error='skip').scalars['val/skipped_examples'] == 0
+  )
+  assert 'val/skipped_examples' not in run().scalars
+
+
+def test_a_split_without_one_usable_picture_has_no_figures():
+  with pytest.raises(DataError, match=r'not one of the 1 pictures.* 0\.png'):
+    run(source=Source(SIZES[:1], broken=0), on_error='skip')
 
 
 def test_instances_agree_over_devices_and_with_a_loop():

@@ -217,6 +217,32 @@ def test_invalid_examples_and_void_do_not_count():
   assert run(model, [whole])[1][0]['loss'] != a[0]['loss']
 
 
+@pytest.mark.parametrize(
+  ('missing', 'loss_fn', 'accumulate'),
+  [
+    ('valid', LOSS, 1),
+    ('valid', LOSS, 4),
+    ('label', losses.cross_entropy, 1),
+  ],
+)
+def test_a_batch_without_one_labelled_pixel_is_no_nan(
+  missing, loss_fn, accumulate
+):
+  model = Tiny()
+  empty = batch_of(1)
+  if missing == 'valid':
+    empty['valid'][:] = False  # as if every example had been skipped
+  else:
+    empty['label'][:] = 255
+  options = dict(accumulate=accumulate)
+  if loss_fn is not LOSS:
+    options['loss_fn'] = lambda logits, labels, step: loss_fn(logits, labels)
+  state, metrics = run(model, [empty, batch_of(2)], **options)
+  assert metrics[0]['loss'] == metrics[0]['gradient_norm'] == 0
+  assert metrics[1]['loss'] > 0 and np.isfinite(metrics[1]['gradient_norm'])
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+
+
 def test_void_can_be_trained_as_the_last_class():
   label = np.array([[[0, 255]], [[255, 1]]], np.uint8)
   valid = np.array([True, False])

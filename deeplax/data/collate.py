@@ -1,5 +1,6 @@
 """What runs for each training batch, in the workers: load, augment, stack."""
 
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,9 +33,26 @@ class Load:
       example = operations.apply(self._ops, dict(self._source[index]), rng)
     except DataError as error:
       return {'index': np.int64(index), 'errors': (error,)}
+    except Exception as error:  # a bug, say in an operation of one's own
+      error.add_note(f'It happened with example {index} of the source.')
+      if _travels(error):
+        raise
+      words = RuntimeError(f'{type(error).__name__}: {error}')
+      words.add_note(error.__notes__[-1])
+      raise words from error
     if self._draw:
       example['photometric'] = photometric.draw(rng)
     return {**example, 'index': np.int64(index), 'errors': ()}
+
+
+def _travels(error: Exception) -> bool:
+  """Whether it reaches the trainer; else that would wait for it for ever."""
+  if type(error).__module__ in ('__main__', '__mp_main__'):
+    return False  # another module there than in a worker
+  try:
+    return type(pickle.loads(pickle.dumps(error))) is type(error)
+  except Exception:  # what their constructors and reducers raise
+    return False
 
 
 class Collate:

@@ -50,15 +50,15 @@ def read_bytes(path: str | os.PathLike) -> bytes:
   """The whole file.
 
   Raises:
-    DataError: It is missing, can't be opened, is no file (a pipe or a device
-      has no end), is empty, or has 2 GiB and more.
+    DataError: It is missing, can't be opened, is no file (opening a pipe would
+      wait for whoever writes into it), is empty, or has 2 GiB and more.
   """
   try:
     state = os.stat(path)
     if not stat.S_ISREG(state.st_mode):
       raise DataError(
-        'not a file, but a folder, a pipe or a device.',
-        fix='Give the file itself.',
+        f'{_kind_of_file(state.st_mode)}, not a file.',
+        fix='Put the picture there, or remove it.',
         file=path,
         kind='unreadable file',
       )
@@ -88,6 +88,17 @@ def read_bytes(path: str | os.PathLike) -> bytes:
       'the file is empty.', fix=_AGAIN, file=path, kind='damaged file'
     )
   return data
+
+
+def _kind_of_file(mode: int) -> str:
+  for is_one, words in (
+    (stat.S_ISDIR, 'a folder'),
+    (stat.S_ISFIFO, 'a named pipe'),
+    (stat.S_ISSOCK, 'a socket'),
+  ):
+    if is_one(mode):
+      return words
+  return 'a device'
 
 
 def header(data: bytes, path: str | os.PathLike = '') -> Header:

@@ -9,17 +9,19 @@ neither the number of workers, nor of processes, nor a restart at `start_step`
 changes what a step sees.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from deeplax.data import grouping
 from deeplax.data import ops as operations
 from deeplax.data.collate import Batch, Collate, Load
 from deeplax.data.errors import DataError
 from deeplax.data.workers import Elements
+
+_log = logging.getLogger(__name__)
 
 # Finished elements that each worker keeps: a whole batch when training, a
 # picture when evaluating.
@@ -267,7 +269,9 @@ class _Faults:
       message = str(error)
       if message not in self.messages and len(self.messages) < _MESSAGES:
         self.messages[message] = None
-        logging.warning('skipped: %s', message)
+        _log.warning('skipped: %s', message)
+        if len(self.messages) == _MESSAGES:
+          _log.warning('Further examples that are skipped are only counted.')
     self._in_a_row = 0 if good else self._in_a_row + len(errors)
     if self._most_in_a_row and self._in_a_row >= self._most_in_a_row:
       raise DataError(

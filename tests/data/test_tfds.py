@@ -4,6 +4,7 @@ import importlib.util
 import json
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -144,3 +145,19 @@ assert 'tensorflow_datasets' in sys.modules
 assert 'tensorflow' not in sys.modules
 """
   subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_records_that_turn_bad_are_named(folder, tmp_path):
+  shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+  name = 'tfds:oxford_iiit_pet'
+  source = data.source(name, 'train', tmp_path)
+  assert source[0]['id'] == 'Abyssinian_0'
+  (path,) = tmp_path.rglob('oxford_iiit_pet-train.array_record*')
+  with open(path, 'r+b') as file:  # in place: the file is open
+    file.write(bytes(range(256)) * (path.stat().st_size // 256))
+  with pytest.raises(data.DataError, match=r'oxford.* train\[3\]: .*records'):
+    source[3]
+  path.unlink()
+  again = data.source(name, 'train', tmp_path)  # its lengths lie elsewhere
+  with pytest.raises(data.DataError, match=r'train\[1\]: .*No such file'):
+    again[1]

@@ -16,7 +16,7 @@ def naming(where: str | os.PathLike) -> Iterator[None]:
   """
   try:
     yield
-  except (DataError, NotImplementedError):
+  except (DataError, NotImplementedError, MemoryError):
     raise
   except Exception as error:
     reason = ' '.join(str(error).split())[:200]

@@ -11,9 +11,14 @@ each split:
   labels.bin    uint8 train ids, 255 = void
   instance.bin, disparity.bin   (if asked for) int32 and float32
 
-`source[i]` returns read-only views: nothing is copied, and a crop costs the
-pages it covers. Labels alone are looked through once, when a process first
-asks for them: an id that no class has would pass for a label unnoticed.
+`source[i]` returns read-only views: of a picture nothing is copied or read
+before someone touches the pixels, so a crop costs the pages it covers. The
+label is looked through for ids that are none, a third of a millisecond for
+1024x2048: what JAX does with them shows nowhere.
+
+Reading behind the end of a mapped file ends the process (SIGBUS). So the size
+is looked at again for each example; only a file that is cut between that and
+the touch of a pixel can still do harm.
 """
 
 import hashlib
@@ -26,8 +31,8 @@ import numpy as np
 
 from deeplax.data import json_text
 from deeplax.data.errors import DataError, missing_data
-from deeplax.data.info import IGNORE_LABEL, DatasetInfo
-from deeplax.data.pairs import ids_present
+from deeplax.data.files import read_bytes
+from deeplax.data.info import DatasetInfo
 
 FORMAT = 'deeplax memory map 1'
 INFO_FILE, INDEX_FILE, IDS_FILE = 'info.json', 'index.npy', 'ids.json'
@@ -37,6 +42,7 @@ _HOW = (
   'Write it with launch/prepare.py --to=memmap; the same command goes on where '
   'an interrupted one stopped.'
 )
+_AGAIN = 'Delete the folder and prepare it again.'
 
 
 def files(extras: Sequence[str] = ()) -> dict[str, tuple[str, int]]:
@@ -109,11 +115,11 @@ class MemmapSource:
     if not self._ids:
       raise _damaged(self._folder, 'it holds no picture')
     pixels = int(self._index[-1, :2].prod() + self._index[-1, 2])
+    self._sizes = head['sizes']
     for name, size in files(head['extras']).values():
       path = os.path.join(self._folder, name)
-      _check_size(path, head['sizes'][name], pixels * size)
-    self._maps: dict[str, np.ndarray] = {}
-    self._sound: set[int] = set()  # examples whose labels were looked through
+      _check_size(path, self._sizes[name], pixels * size)
+    self._maps: dict[str, _Mapped] = {}
 
   def __reduce__(self):
     return MemmapSource, (self._folder, self._extras)
@@ -126,48 +132,71 @@ class MemmapSource:
       raise IndexError(
         f'{self._folder} has {len(self._ids)} pictures, not one at {index}.'
       )
-    height, width, start = self._index[index].tolist()
-    pixels = slice(start, start + height * width)
+    height, width, pixels = self._place(index)
     example = {
-      'image': self._map('image')[pixels].reshape(height, width, 3),
-      'label': self._map('label')[pixels].reshape(height, width),
+      'image': self._map('image').reshape(-1, 3)[pixels],
+      'label': self.label(index),
       'id': self._ids[index],
     }
-    if index not in self._sound:
-      self._check_label(example['label'], index)
-      self._sound.add(index)
+    example['image'] = example['image'].reshape(height, width, 3)
     for extra in self._extras:
       example[extra] = self._map(extra)[pixels].reshape(height, width)
     return example
 
   def label(self, index: int) -> np.ndarray:
     """uint8[H, W] train ids of one example."""
-    return self[index]['label']
-
-  def _check_label(self, label: np.ndarray, index: int):
-    wrong = [
-      i
-      for i in ids_present(label).tolist()
-      if not (i < self.info.num_classes or i == IGNORE_LABEL)
-    ]
-    if wrong:
+    height, width, pixels = self._place(index)
+    label = self._map('label')[pixels].reshape(height, width)
+    # 255 becomes 0, the others 1..C.
+    if (label + np.uint8(1)).max() > self.info.num_classes:
       raise DataError(
-        f'{self._ids[index]} has the train ids {wrong[:10]}, expected '
-        f'0..{self.info.num_classes - 1} and {IGNORE_LABEL}.',
-        fix='Delete the folder and prepare it again.',
-        file=os.path.join(self._folder, 'labels.bin'),
+        f'the label of {self._ids[index]} has ids other than '
+        f'0..{self.info.num_classes - 1} and 255.',
+        fix=_AGAIN,
+        file=os.path.join(self._folder, files()['label'][0]),
         kind='ids out of range',
       )
+    return label
+
+  def _place(self, index: int) -> tuple[int, int, slice]:
+    """Height, width, and the pixels' place in the files."""
+    height, width, start = self._index[index].tolist()
+    return height, width, slice(start, start + height * width)
 
   def _map(self, key: str) -> np.ndarray:
-    """The mapped file; mapped on first use, once in each process."""
+    """The whole file; mapped on first use, once in each process."""
     if key not in self._maps:
-      path = os.path.join(self._folder, files(self._extras)[key][0])
-      flat = np.asarray(
-        np.memmap(path, EXTRA_TYPES.get(key, np.uint8), mode='r')
+      name = files(self._extras)[key][0]
+      self._maps[key] = _Mapped(
+        os.path.join(self._folder, name),
+        EXTRA_TYPES.get(key, np.uint8),
+        self._sizes[name],
       )
-      self._maps[key] = flat.reshape(-1, 3) if key == 'image' else flat
-    return self._maps[key]
+    return self._maps[key].array()
+
+
+class _Mapped:
+  """A mapped file that is not read behind its end."""
+
+  def __init__(self, path: str, dtype: type, size: int):
+    self._path, self._size = path, size
+    try:
+      self._file = open(path, 'rb')  # noqa: SIM115
+    except OSError as error:
+      raise _damaged(path, f"can't be opened: {error.strerror}") from error
+    self._check()
+    self._array = np.asarray(np.memmap(self._file, dtype, mode='r'))
+
+  def array(self) -> np.ndarray:
+    """All of it, flat."""
+    self._check()
+    return self._array
+
+  def _check(self) -> None:
+    # Of the file that is mapped: another one of its name may be there by now.
+    size = os.fstat(self._file.fileno()).st_size
+    if size != self._size:
+      raise _damaged(self._path, f'it has {size} bytes, expected {self._size}')
 
 
 def is_finished(folder: str | os.PathLike) -> bool:
@@ -185,8 +214,7 @@ def _read_head(folder: str) -> tuple[dict, DatasetInfo]:
       kind='unfinished',
     )
   try:
-    with open(path, 'rb') as file:
-      head = json_text.parse(file.read())
+    head = json_text.parse(read_bytes(path))
     if head['format'] != FORMAT:
       raise ValueError(f'format {head["format"]!r}')
     unknown = [x for x in head['extras'] if x not in EXTRA_TYPES]
@@ -201,10 +229,12 @@ def _read_head(folder: str) -> tuple[dict, DatasetInfo]:
     if not isinstance(head['fingerprint'], str):
       raise ValueError(f'fingerprint {head["fingerprint"]!r}')
     return head, DatasetInfo.from_json(head['dataset'])
+  except DataError:
+    raise
   except (ValueError, KeyError, TypeError) as error:
     raise DataError(
       f'not the head of a {FORMAT!r} ({str(error)[:300]}).',
-      fix='Delete the folder and prepare it again.',
+      fix=_AGAIN,
       file=path,
       kind='damaged file',
     ) from error
@@ -215,10 +245,7 @@ def _read_index(folder: str, head: dict) -> tuple[np.ndarray, list[str]]:
   contents = {}
   for name in (INDEX_FILE, IDS_FILE):
     path = os.path.join(folder, name)
-    if not os.path.isfile(path):
-      raise _damaged(path, 'the file is missing')
-    with open(path, 'rb') as file:
-      contents[name] = file.read()
+    contents[name] = read_bytes(path)
     digest = hashlib.sha256(contents[name]).hexdigest()
     if digest != head['digests'][name]:
       raise _damaged(path, 'its content is not what was written')
@@ -278,7 +305,7 @@ def _check_size(path: str, size: int, expected: int):
 def _damaged(path: str, what: str) -> DataError:
   return DataError(
     f'{what}.',
-    fix='Delete the folder and prepare it again.',
+    fix=_AGAIN,
     file=path,
     kind='damaged file',
   )

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from deeplax.data import files
-from deeplax.data.datasets import _tfds_folder, _tfds_tables
-from deeplax.data.errors import DataError, missing_data
+from deeplax.data.datasets import _tfds_files, _tfds_folder, _tfds_tables
+from deeplax.data.errors import DataError
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 from deeplax.data.pairs import check_sizes, to_train_ids
 
@@ -44,7 +44,7 @@ def info(data_dir: str, argument: str = '') -> DatasetInfo:
   """
   name = argument.partition('/')[0].partition(':')[0]
   try:
-    builder = _builder(data_dir, argument)
+    builder = _tfds_files.open_builder(data_dir, argument)
   except DataError:
     if name in _tfds_tables.TABLES:
       return _tfds_tables.TABLES[name]
@@ -66,9 +66,9 @@ def source(split: str, data_dir: str, *, argument: str = '') -> 'TfdsSource':
     DataError: Not prepared, not as ArrayRecord, no such split, or no feature
       that is an image or a mask.
   """
-  builder = _builder(data_dir, argument)
+  builder = _tfds_files.open_builder(data_dir, argument)
   table, trained_ids = _tfds_tables.find(builder, data_dir)
-  tfds = _tfds()
+  tfds = _tfds_files.package()
   features = dict(builder.info.features)
   pictures = [
     key
@@ -121,7 +121,8 @@ class TfdsSource:
     self._pictures, self._keys = pictures, keys
     self._trained_ids = trained_ids
     self._reader = None
-    self._length = len(self._open())
+    with _tfds_folder.naming(f'{path} {split}'):
+      self._length = len(self._open())
 
   def __len__(self) -> int:
     return self._length
@@ -176,84 +177,13 @@ class TfdsSource:
 
   def _open(self):
     if self._reader is None:  # once a process: Grain's workers open their own
-      self._reader = _reader(self._path, self._split, self._pictures)
+      self._reader = _tfds_files.open_reader(
+        self._path, self._split, self._pictures
+      )
     return self._reader
 
 
 _SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG')
-
-
-def _tfds():
-  try:
-    import tensorflow_datasets
-  except ImportError as error:
-    raise DataError(
-      f"tensorflow_datasets can't be imported ({error}).",
-      fix='pip install tensorflow-datasets array_record',
-      kind='missing package',
-    ) from error
-  return tensorflow_datasets
-
-
-def _builder(data_dir: str, argument: str):
-  """The prepared builder, read only."""
-  tfds = _tfds()
-  if not argument:
-    folder = _tfds_folder.find(data_dir)
-    with _tfds_folder.naming(folder):
-      return tfds.builder_from_directory(folder)
-  try:
-    builder = tfds.builder(argument, data_dir=data_dir or None)
-  except (ValueError, AssertionError, RuntimeError, OSError) as error:
-    # An unknown name lists every data set there is: keep the first line.
-    raise DataError(
-      f'tfds:{argument}: {str(error).strip().splitlines()[0]}',
-      fix='Names: https://www.tensorflow.org/datasets/catalog/overview.',
-      kind='unknown dataset',
-    ) from error
-  if not (builder.data_path / 'dataset_info.json').exists():
-    raise _unprepared(argument, data_dir, os.fspath(builder.data_path))
-  return builder
-
-
-def _unprepared(argument: str, data_dir: str, path: str) -> DataError:
-  where = f'data_dir={data_dir!r}, ' if data_dir else ''
-  return missing_data(
-    f'tfds:{argument}',
-    os.path.join(path, 'dataset_info.json'),
-    'Nothing is downloaded during a run. Prepare it once, as ArrayRecord: '
-    'python -c "import tensorflow_datasets as tfds; '
-    f"tfds.builder('{argument}', {where}file_format='array_record')"
-    '.download_and_prepare()".',
-  )
-
-
-def _reader(path: str, split: str, pictures: list[str]):
-  """TFDS's random-access source, whose pictures come encoded."""
-  tfds = _tfds()
-  with _tfds_folder.naming(path):
-    builder = tfds.builder_from_directory(path)
-  skip = {key: tfds.decode.SkipDecoding() for key in pictures}
-  known = sorted(builder.info.splits)
-  if split.partition('[')[0] not in known:
-    raise DataError(
-      f'there is no split {split!r}; splits: {", ".join(known) or "none"}.',
-      fix='Set --config.dataset.train_split and --config.dataset.eval_split.',
-      file=path,
-      kind='missing data set',
-    )
-  try:
-    with _tfds_folder.naming(path):
-      reader = builder.as_data_source(split, decoders=skip)
-      len(reader)  # opens the files
-      return reader
-  except NotImplementedError as error:  # what TFDS raises for TFRecord
-    raise DataError(
-      f'prepared as {builder.info.file_format}, which has no random access.',
-      fix="Prepare it again with file_format='array_record'.",
-      file=path,
-      kind='file format',
-    ) from error
 
 
 def _pick(what: str, wanted: tuple[str, ...], there: list[str], builder) -> str:
