@@ -52,11 +52,12 @@ def make_train_step(
   """Returns the jitted train step; it donates its state.
 
   The batch is `{'image': uint8[B,H,W,3], 'label': uint8[B,H,W], 'valid':
-  bool[B]}`, split over the mesh. The loss is sum / weight over the whole
-  batch; with `accumulate` = A the batch goes through the network in A parts,
-  sums and weights are added, and one division and one update follow. Batch
-  normalisation then sees each part by itself, one after the other. Where the
-  batch has `'photometric'`, float32[B,6], `ops.photometric` comes first.
+  bool[B]}`, put on the mesh by `sharding.put_batch`. The loss is sum / weight
+  over the whole batch; with `accumulate` = A the batch goes through the network
+  in A parts, sums and weights are added, and one division and one update
+  follow. Batch normalisation then sees each part by itself, one after the
+  other. Where the batch has `'photometric'`, float32[B,6], `ops.photometric`
+  comes first.
 
   Args:
     model: A module of `deeplax.models.build`.
@@ -143,6 +144,7 @@ def make_train_step(
     return jax.lax.scan(body, start, jnp.arange(accumulate))[0]
 
   def train_step(state, batch):
+    batch = sharding.cut(batch)
     key = jax.random.fold_in(jax.random.key(seed), state.step)
     total, weight, batch_stats, grads = sums(state, batch, key)
     # A batch without one labelled pixel has loss 0 / 0: no step is better
@@ -223,6 +225,8 @@ def make_eval_step(
 
   @jax.jit
   def eval_step(variables, batch):
+    batch = sharding.cut(batch)
+
     def apply(image):
       return model.apply(variables, image, train=False)[0]
 
@@ -271,6 +275,7 @@ def make_score_step(
 
   @jax.jit
   def score_step(logits, batch):
+    logits, batch = sharding.cut((logits, batch))
     labels = target_labels(batch['label'], batch['valid'], void_id)
     result = upsampled.plain_scores(logits, labels, loss_fn)
     return result | _counts(
