@@ -104,15 +104,38 @@ def put_batch(
   """
 
   def put(value):
-    missing = -value.shape[1] % mesh.shape['spatial'] if value.ndim >= 3 else 0
-    if not missing:
-      sharding = batch_sharding(mesh, value.ndim)
-      return jax.make_array_from_process_local_data(sharding, value)
+    missing = _missing_rows(value.shape, mesh)
     edges = [(0, 0)] * value.ndim
-    edges[1] = (0, missing)
-    return Filled(put(np.pad(value, edges)), value.shape[1])
+    if missing:
+      edges[1] = (0, missing)
+      value = np.pad(value, edges)
+    array = jax.make_array_from_process_local_data(
+      batch_sharding(mesh, value.ndim), value
+    )
+    return Filled(array, array.shape[1] - missing) if missing else array
 
   return {name: put(np.asarray(value)) for name, value in batch.items()}
+
+
+def abstract_batch(
+  batch: dict[str, jax.ShapeDtypeStruct], mesh: Mesh
+) -> dict[str, jax.ShapeDtypeStruct | Filled]:
+  """What `put_batch` makes of arrays of these shapes, for compilation."""
+
+  def put(value):
+    shape, missing = list(value.shape), _missing_rows(value.shape, mesh)
+    if missing:
+      shape[1] += missing
+    array = jax.ShapeDtypeStruct(
+      shape, value.dtype, sharding=batch_sharding(mesh, len(shape))
+    )
+    return Filled(array, value.shape[1]) if missing else array
+
+  return {name: put(value) for name, value in batch.items()}
+
+
+def _missing_rows(shape: Sequence[int], mesh: Mesh) -> int:
+  return -shape[1] % mesh.shape['spatial'] if len(shape) >= 3 else 0
 
 
 def put_replicated(tree, mesh: Mesh):

@@ -169,22 +169,21 @@ def _with_neighbours(
   x: jax.Array, devices: int, above: int, below: int, fill: float
 ) -> jax.Array:
   """Adds rows of the devices before and after, `fill` beyond the ends."""
-  parts = [x]
+  parts, beyond = [x], []
   for need, direction in ((above, -1), (below, 1)):
-    distance = 0
-    while need > 0:
-      distance += 1
-      # Behind the last device there is nothing but `fill`.
-      count = min(need, x.shape[1]) if distance < devices else need
+    for distance in range(1, devices):
+      count = min(need, x.shape[1])
       need -= count
-      if distance < devices:
+      if count:
         rows = x[:, -count:] if direction < 0 else x[:, :count]
         part = _from_device(rows, devices, direction * distance, fill)
-      else:
-        part = jnp.full((x.shape[0], count, *x.shape[2:]), fill, x.dtype)
-        part = lax.pcast(part, tuple(jax.typeof(x).vma), to='varying')
-      parts = [part, *parts] if direction < 0 else [*parts, part]
-  return jnp.concatenate(parts, axis=1) if len(parts) > 1 else x
+        parts = [part, *parts] if direction < 0 else [*parts, part]
+    # As far away there is no device for anybody.
+    beyond.append(need)
+  if len(parts) > 1:
+    x = jnp.concatenate(parts, axis=1)
+  edges = ((0, 0), tuple(beyond), (0, 0), (0, 0))
+  return jnp.pad(x, edges, constant_values=fill) if any(beyond) else x
 
 
 def _from_device(

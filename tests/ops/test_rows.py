@@ -46,6 +46,7 @@ def assert_split_equals_whole(f, x_shape, w_shape, data, spatial):
     (3, 2, 1, 1),
     (7, 2, 1, 1),
     (3, 1, 6, 1),
+    (3, 1, 11, 1),
     (3, 2, 6, 1),
     (1, 2, 1, 1),
     (3, 2, 2, 4),
