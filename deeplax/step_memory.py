@@ -1,5 +1,6 @@
 """The memory that compiled steps of a config need, without running them."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -86,14 +87,16 @@ def _compiled(step, state, batch_size, size, mesh) -> dict[str, int]:
       f'{jax.default_backend()} does not tell what a compiled step needs; run '
       'this with JAX_PLATFORMS=cpu for an estimate.'
     )
-  of_state = sum(
-    x.dtype.itemsize * int(np.prod(x.shape)) for x in jax.tree.leaves(state)
+  of_batch = sum(
+    x.dtype.itemsize * math.prod(x.sharding.shard_shape(x.shape))
+    for x in jax.tree.leaves(batch)
   )
   # The next state is written over the old one, which was donated.
   result = max(found.output_size_in_bytes - found.alias_size_in_bytes, 0)
   return {
-    'state': of_state,
-    'batch': found.argument_size_in_bytes - of_state,
+    # Of what is used: evaluation has no auxiliary head.
+    'state': found.argument_size_in_bytes - of_batch,
+    'batch': of_batch,
     'temporary': found.temp_size_in_bytes + result,
     'total': found.argument_size_in_bytes + found.temp_size_in_bytes + result,
   }
