@@ -226,6 +226,24 @@ def define_numbers(
   return flags.DEFINE(_Numbers(kind, count, low), name, (), help_text)
 
 
+def define_window() -> flags.FlagHolder:
+  """`--window=512,1024`: (height, width), () if unset."""
+  return define_numbers(
+    'window', 'height,width of sliding windows.', kind=int, count=2, low=1
+  )
+
+
+def define_spatial() -> flags.FlagHolder:
+  """`--spatial=2`: how many devices share the rows of a picture, or None."""
+  return flags.DEFINE_integer(
+    'spatial',
+    None,
+    "Devices that share the rows of a picture. Default: the config's "
+    'mesh.spatial, or 1 where that does not divide the devices there are.',
+    1,
+  )
+
+
 def define_size(name: str, help_text: str) -> flags.FlagHolder:
   """A flag such as `--size=512x1024`: (height, width), None if unset."""
   return flags.DEFINE(_Size(), name, None, help_text)

@@ -143,11 +143,6 @@ def _check_input(config):
       f'input.train crops to {crop[0]}x{crop[1]}, which must be larger than '
       f'model.output_stride (={stride}) in both directions.'
     )
-  if crop[0] % config.mesh.spatial:
-    raise ConfigError(
-      f'mesh.spatial (={config.mesh.spatial}) must divide the height of the '
-      f'crop (={crop[0]}).'
-    )
 
 
 def _check_devices(config):

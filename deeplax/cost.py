@@ -8,8 +8,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from deeplax import inference
+from deeplax import inference, sharding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +20,16 @@ class Cost:
   Attributes:
     milliseconds: Median of several calls, compilation apart.
     fastest, slowest: The extremes of these.
-    memory: Bytes of arguments (weights among them), result and scratch on the
+    memory: Bytes of arguments (weights among them), result and scratch on each
       device, as compiled; None where the backend does not tell.
+    devices: That shared the work.
   """
 
   milliseconds: float
   fastest: float
   slowest: float
   memory: int | None
+  devices: int = 1
 
   def __str__(self) -> str:
     words = f'{self.milliseconds:.1f} ms'
@@ -47,6 +50,7 @@ def predictor(
   """
 
   def predict(variables, image):
+    image = sharding.cut(image)
     return inference.predict_labels(
       lambda x: model.apply(variables, x, train=False)[0],
       image,
@@ -58,17 +62,22 @@ def predictor(
 
 
 def measure(
-  function: Callable[..., jax.Array], *arguments: Any, repeats: int = 5
+  function: Callable[..., jax.Array],
+  *arguments: Any,
+  repeats: int = 5,
+  mesh: Mesh | None = None,
 ) -> Cost:
   """Compiles a function, and calls it once to warm up and then `repeats` times.
 
   Args:
     function: Pure.
     *arguments: Trees of arrays; put on the default device before the first
-      call.
+      call, unless there is a mesh.
     repeats: Timed calls.
+    mesh: On which the arguments lie already.
   """
-  arguments = jax.device_put(arguments, jax.local_devices()[0])
+  if mesh is None:
+    arguments = jax.device_put(arguments, jax.local_devices()[0])
   compiled = jax.jit(function).lower(*arguments).compile()
   found = compiled.memory_analysis()
   memory = None
@@ -84,7 +93,13 @@ def measure(
     start = time.perf_counter()
     jax.block_until_ready(compiled(*arguments))
     times.append(1e3 * (time.perf_counter() - start))
-  return Cost(statistics.median(times), min(times), max(times), memory)
+  return Cost(
+    statistics.median(times),
+    min(times),
+    max(times),
+    memory,
+    1 if mesh is None else mesh.size,
+  )
 
 
 def measure_picture(
@@ -94,12 +109,18 @@ def measure_picture(
   size: tuple[int, int],
   *,
   repeats: int = 5,
+  spatial: int = 1,
   **options: Any,
 ) -> Cost:
-  """The cost of predicting one picture, uint8[H, W, 3], at label size."""
+  """The cost of predicting one picture, uint8[H, W, 3], at label size.
+
+  Its rows are split over the first `spatial` devices of this process.
+  """
+  mesh = sharding.make_mesh(1, spatial, jax.local_devices()[:spatial])
   return measure(
     predictor(model, size, **options),
-    variables,
-    image[None],
+    jax.device_put(variables, sharding.replicated(mesh)),
+    sharding.put_batch({'image': image[None]}, mesh)['image'],
     repeats=repeats,
+    mesh=mesh,
   )

@@ -7,17 +7,15 @@ compiled program.
 from collections.abc import Iterator
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from deeplax import config as config_lib
-from deeplax import data, models, sharding
+from deeplax import data, models
 from deeplax.data import ops
 from deeplax.errors import ConfigError
 from deeplax.models.table import Row, layer_table
-from deeplax.recipe import make_step
-from deeplax.state import create_state
+from deeplax.step_memory import format_memory
 
 
 def describe(
@@ -33,11 +31,13 @@ def describe(
     config: One of configs/.
     size: Height and width of a picture; the training crop by default.
     batch_size: For the memory of a training step; the config's by default.
-    memory: Whether to compile the training step and say what it needs.
+    memory: Whether to compile the steps of training and evaluation and say
+      what they need.
 
   Yields:
     The layers; the numbers of parameters and running statistics; the
-    operations of one forward pass; the memory of one training step.
+    operations of one forward pass; the memory of a training step
+    and of an evaluation step.
 
   Raises:
     ConfigError: On a config, a size or a batch size that can't be run.
@@ -68,7 +68,7 @@ def describe(
   )
   if not memory:
     return
-  yield 'Compiling the training step; half a minute for a large network ...'
+  yield 'Compiling the steps; a minute for a large network ...'
   yield from format_memory(config, info, model, size)
 
 
@@ -95,85 +95,3 @@ def forward_flops(model, size: tuple[int, int]) -> float:
     lambda variables, image: model.apply(variables, image, train=False)[0]
   ).lower(models.abstract_variables(model), image)
   return lowered.cost_analysis()['flops']
-
-
-def train_step_memory(
-  config: ml_collections.ConfigDict,
-  info: data.DatasetInfo,
-  model,
-  size: tuple[int, int],
-) -> dict[str, int]:
-  """Bytes that one training step needs on each device, as compiled here.
-
-  Args:
-    config: Valid; `total_steps` may be unset.
-    info: Of the data set.
-    model: Of the config.
-    size: Of the training crop.
-
-  Returns:
-    `state` (parameters, statistics, optimiser), `batch`, `temporary`
-    (activations kept for the gradient, gradients, scratch) and `total`.
-  """
-  config = ml_collections.ConfigDict(config)
-  # Any length will do, if the warm-up fits: the schedule takes no memory.
-  config.total_steps = config.schedule.warmup_steps + 1_000
-  mesh = sharding.make_mesh(**config.mesh)
-  weights = np.ones(config_lib.num_outputs(config, info), np.float32)
-  step, tx = make_step(config, info, model, mesh, weights)
-  variables = models.abstract_variables(model)
-  state = jax.eval_shape(
-    lambda v: create_state(v, tx, ema=config.optimizer.ema_decay is not None),
-    variables,
-  )
-  state = jax.tree.map(
-    lambda x: jax.ShapeDtypeStruct(
-      x.shape, x.dtype, sharding=sharding.replicated(mesh)
-    ),
-    state,
-  )
-  batch = {
-    name: jax.ShapeDtypeStruct(
-      (config.batch_size, *shape),
-      dtype,
-      sharding=sharding.batch_sharding(mesh, 1 + len(shape)),
-    )
-    for name, shape, dtype in (
-      ('image', (*size, 3), jnp.uint8),
-      ('label', size, jnp.uint8),
-      ('valid', (), jnp.bool_),
-    )
-  }
-  found = step.lower(state, batch).compile().memory_analysis()
-  if found is None:
-    raise ConfigError(
-      f'{jax.default_backend()} does not tell what a compiled step needs; run '
-      'this with JAX_PLATFORMS=cpu for an estimate.'
-    )
-  of_state = sum(
-    x.dtype.itemsize * int(np.prod(x.shape)) for x in jax.tree.leaves(state)
-  )
-  # The next state is written over the old one, which was donated.
-  result = found.output_size_in_bytes - found.alias_size_in_bytes
-  return {
-    'state': of_state,
-    'batch': found.argument_size_in_bytes - of_state,
-    'temporary': found.temp_size_in_bytes + max(result, 0),
-    'total': found.argument_size_in_bytes
-    + found.temp_size_in_bytes
-    + max(result, 0),
-  }
-
-
-def format_memory(config, info, model, size) -> Iterator[str]:
-  """`train_step_memory` in words."""
-  found = train_step_memory(config, info, model, size)
-  gib = {name: f'{value / 2**30:.2f} GiB' for name, value in found.items()}
-  devices = sharding.make_mesh(**config.mesh).size
-  yield (
-    f'Memory: {gib["total"]} for one training step of batch_size '
-    f'{config.batch_size} at {size[0]}x{size[1]} on each of {devices} '
-    f'device(s): {gib["state"]} parameters and optimiser, {gib["batch"]} '
-    f'batch, {gib["temporary"]} activations, gradients and scratch. As '
-    f'compiled for {jax.default_backend()}; another backend plans otherwise.'
-  )

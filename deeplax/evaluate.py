@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import tqdm
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from deeplax import metrics, refinement, sharding, steps
 from deeplax.data import DataError, pipeline
@@ -147,7 +147,7 @@ class Evaluator:
       with_probs=crf is not None,
     )
     self._count = jax.jit(
-      metrics.confusion_matrix, static_argnames=('num_rows', 'num_columns')
+      _count_objects, static_argnames=('num_rows', 'num_columns')
     )
 
   def __call__(
@@ -252,13 +252,7 @@ class Evaluator:
     return out
 
   def _put(self, arrays):
-    rows = {x.shape[1] for x in arrays.values() if x.ndim >= 3}
-    if all(n % self._mesh.shape['spatial'] == 0 for n in rows):
-      return sharding.put_batch(arrays, self._mesh)
-    # Rows that can't be shared out evenly are all on each device.
-    return jax.device_put(
-      arrays, NamedSharding(self._mesh, PartitionSpec('data'))
-    )
+    return sharding.put_batch(arrays, self._mesh)
 
   def _take(self, tallies, kept, batch, out, objects):
     """Adds the results of a batch; waits for the device."""
@@ -299,4 +293,11 @@ def _nothing_usable(split: str, skipped: int, errors: Sequence[str]):
     f'{split}: not one of the {skipped} pictures can be used, with on_error '
     f"'skip'.{first}",
     kind='nothing usable',
+  )
+
+
+def _count_objects(index, pred, *, num_rows, num_columns):
+  """Pixels by object and prediction."""
+  return metrics.confusion_matrix(
+    *sharding.cut((index, pred)), num_rows, num_columns
   )

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import ml_collections
+from jax.sharding import Mesh
 
 from deeplax import config as config_lib
 from deeplax import (
@@ -19,12 +20,12 @@ from deeplax import (
   models,
   recipe,
   refinement,
-  sharding,
 )
 from deeplax import workdir as workdir_lib
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
 from deeplax.evaluate import Evaluation, Evaluator
+from deeplax.local_mesh import local_mesh
 from deeplax.models import atrous
 
 log = logging.getLogger('deeplax')
@@ -43,6 +44,7 @@ def evaluate_run(
   batch_size: int | None = None,
   max_pictures: int | None = None,
   workers: int | None = None,
+  spatial: int | None = None,
   crf: bool | None = None,
   crf_options: Mapping[str, Any] | None = None,
 ) -> list[Evaluation]:
@@ -61,6 +63,8 @@ def evaluate_run(
     batch_size: Default: that of the config's evaluation.
     max_pictures: Only the first so many of the split.
     workers: Processes that read; default: `config.input.workers`.
+    spatial: Devices that share the rows of a picture; default: that of the
+      config, where the devices here allow it.
     crf: Whether predictions are scored after the CRF, too; default:
       `config.crf.use`.
     crf_options: What to change of `config.crf`.
@@ -85,6 +89,7 @@ def evaluate_run(
   except ValueError as error:
     raise RunError(str(error)) from error
   source = open_split(config, info, split, data_dir, max_pictures)
+  mesh = local_mesh(config, spatial, pictures=len(source))
   given = refinement.options(config, crf, **(crf_options or {}))
   weights = recipe.saved_class_weights(config, workdir)
   evaluations, costs = [], []
@@ -99,8 +104,7 @@ def evaluate_run(
       model,
       source,
       info,
-      # No more devices than pictures: the rest would work on padding.
-      mesh=sharding.make_mesh(devices=jax.local_devices()[: len(source)]),
+      mesh=mesh,
       batch_size=batch_size
       or config.input.eval_batch_size
       or config.batch_size,
@@ -114,7 +118,7 @@ def evaluate_run(
       crf=given,
     )
     evaluation = evaluator(variables)
-    measured = cost_of_first(evaluation, model, variables, views)
+    measured = cost_of_first(evaluation, model, variables, views, mesh)
     options = {
       'output_stride': stride,
       'scales': list(scales),
@@ -133,7 +137,8 @@ def evaluate_run(
       print(f'\n{head}\n{words}')
       if measured:
         device = jax.local_devices()[0].device_kind
-        print(f'{"one picture":<22}{measured} on {device}')
+        each = f'each of {measured.devices} ' if measured.devices > 1 else ''
+        print(f'{"one picture":<22}{measured} on {each}{device}')
       print(f'Written to {path}')
     evaluations.append(evaluation)
     costs.append(measured)
@@ -170,14 +175,23 @@ def build_all(
 
 
 def cost_of_first(
-  evaluation: Evaluation, model: Any, variables: Any, views: dict[str, Any]
+  evaluation: Evaluation,
+  model: Any,
+  variables: Any,
+  views: dict[str, Any],
+  mesh: Mesh,
 ) -> cost.Cost | None:
   """The cost of the first picture again, alone; None if there was none."""
   if not evaluation.pictures:
     return None
   first = evaluation.pictures[0]
   return cost.measure_picture(
-    model, variables, first['image'], first['label'].shape, **views
+    model,
+    variables,
+    first['image'],
+    first['label'].shape,
+    spatial=mesh.shape['spatial'],
+    **views,
   )
 
 

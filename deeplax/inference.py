@@ -157,12 +157,12 @@ def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
 def scale_image(
   image: jax.Array, scale: float, *, align_corners: bool = False
 ) -> jax.Array:
-  """Bilinear in float32, without antialias; the image itself at scale 1."""
+  """Bilinear in JAX's float, without antialias; itself at scale 1."""
   size = scaled_size(image.shape[1:3], scale, align_corners=align_corners)
   if size == image.shape[1:3]:
     return image
   if not jnp.issubdtype(image.dtype, jnp.floating):
-    image = image.astype(jnp.float32)
+    image = image.astype(jnp.result_type(float))
   return resize(image, size, align_corners=align_corners)
 
 

@@ -28,6 +28,7 @@ from deeplax.batching import predict_all
 from deeplax.data import DataError
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
+from deeplax.local_mesh import local_mesh
 from deeplax.overlap import Threads
 from deeplax.picture_files import BACK, turn
 from deeplax.predictor import (
@@ -93,6 +94,7 @@ def predict_run(
   window: tuple[int, int] | None = None,
   full_size: bool = False,
   batch_size: int | None = None,
+  spatial: int | None = None,
   crf: bool | None = None,
   crf_options: Mapping[str, Any] | None = None,
 ) -> Predicted:
@@ -117,6 +119,8 @@ def predict_run(
     full_size: Leaves out a resize in `config.input.eval`.
     batch_size: Pictures of one shape at once; default: what
       `batching.default_batch_size` finds.
+    spatial: Devices that share the rows of a picture; default: that of the
+      config, where the devices here allow it.
     crf: Whether predictions go through the CRF; default: `config.crf.use`.
     crf_options: What to change of `config.crf`.
 
@@ -136,6 +140,7 @@ def predict_run(
   pictures = picture_paths.find(inputs, output)
   config, info, variables, step = workdir_lib.load_run(workdir, step=step)
   given = refinement.options(config, crf, **(crf_options or {}))
+  mesh = local_mesh(config, spatial, pictures=1)
   options = config_lib.model_options(config)
   if output_stride is not None:
     options['output_stride'] = output_stride
@@ -156,6 +161,7 @@ def predict_run(
     **config_lib.resampling(config),
     window=window,
     crf=given,
+    mesh=mesh,
   )
   result = predict_pictures(
     predictor, pictures, output, info, formats, batch_size

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from deeplax import inference, refinement
+from deeplax import inference, refinement, sharding
 from deeplax.data import ops as operations
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 
@@ -49,6 +50,7 @@ class Predictor:
     half_pixel_centers: bool = True,
     window: tuple[int, int] | None = None,
     crf: Mapping[str, Any] | None = None,
+    mesh: Mesh | None = None,
   ):
     """Puts the variables on the device.
 
@@ -61,11 +63,15 @@ class Predictor:
       scales, flip, align_corners, half_pixel_centers, window: See
         `inference.predict_logits`.
       crf: Of `refinement.options`; what the network says goes through the CRF.
+      mesh: Devices that share the rows of a picture; default: the first one.
     """
     self._crf, self.num_classes = crf, info.num_classes
     self.largest_scale = max(scales)
     self.shapes: set[tuple] = set()
-    self._variables = jax.device_put(variables)
+    if mesh is None:
+      mesh = sharding.make_mesh(devices=jax.local_devices()[:1])
+    self._mesh = mesh
+    self._variables = jax.device_put(variables, sharding.replicated(mesh))
     # The same operations, and rounding, as in evaluation.
     self._ops = ''
     if resize_to:
@@ -75,6 +81,7 @@ class Predictor:
 
     @functools.partial(jax.jit, static_argnames='size')
     def predict(variables, image, size):
+      image = sharding.cut(image)
       wanted = inference.predict_labels
       if crf is not None:
         wanted = inference.predict_probs
@@ -119,7 +126,8 @@ class Predictor:
       For `finish`: uint8[B, *size], or with a CRF float32[B, *size, K].
     """
     self.shapes.add((images.shape, size))
-    return self._predict(self._variables, images, size=size)
+    batch = sharding.put_batch({'image': images}, self._mesh)
+    return self._predict(self._variables, batch['image'], size=size)
 
   def finish(self, image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Train ids of a picture, uint8[H, W].

@@ -177,7 +177,9 @@ def make_evaluator(
   """The evaluation between steps, as the config says."""
   if jax.process_count() > 1:
     # Each process evaluates its own pictures on its own devices.
-    mesh = sharding.make_mesh(devices=jax.local_devices())
+    mesh = sharding.make_mesh(
+      spatial=config.mesh.spatial, devices=jax.local_devices()
+    )
   else:
     mesh = sharding.make_mesh(**config.mesh)
   return Evaluator(

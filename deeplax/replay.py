@@ -102,7 +102,8 @@ def _batch(config, source, mesh, step):
   with batches:
     batch = next(batches)
   keys = ('image', 'label', 'valid', 'photometric')
-  return sharding.put_batch({k: batch[k] for k in keys if k in batch}, mesh)
+  used = {k: batch[k] for k in keys if k in batch}
+  return sharding.cut(sharding.put_batch(used, mesh))
 
 
 def _about_state(state) -> Iterable[str]:

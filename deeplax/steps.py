@@ -25,8 +25,8 @@ def make_train_step(
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict[str, jax.Array]]]:
   """Returns the jitted train step; it donates its state.
 
-  The batch is that of `objective.make_gradient_sums`, split over the mesh; the
-  loss is sum / weight over the whole of it.
+  The batch is that of `objective.make_gradient_sums`, put on the mesh by
+  `sharding.put_batch`; the loss is sum / weight over the whole of it.
 
   A loss or gradient that isn't finite changes nothing but the counters `step`
   and `bad_steps`, `skip_nonfinite` times. Once more, and the state stays as it
@@ -49,6 +49,7 @@ def make_train_step(
   """
 
   def train_step(state, batch):
+    batch = sharding.cut(batch)
     total, weight, batch_stats, grads = gradient_sums(state, batch)
     # A batch without one labelled pixel has loss 0 / 0: no step is better
     # than a NaN in every parameter.
@@ -156,6 +157,8 @@ def make_eval_step(
 
   @jax.jit
   def eval_step(variables, batch):
+    batch = sharding.cut(batch)
+
     def apply(image):
       return model.apply(variables, image, train=False)[0]
 
@@ -204,6 +207,7 @@ def make_score_step(
 
   @jax.jit
   def score_step(logits, batch):
+    logits, batch = sharding.cut((logits, batch))
     labels = target_labels(batch['label'], batch['valid'], void_id)
     result = upsampled.plain_scores(logits, labels, loss_fn)
     return result | _counts(

@@ -21,13 +21,12 @@ STRIDES = cli.define_numbers(
 )
 SCALES = cli.define_numbers('scales', 'Image scales to average over.')
 FLIP = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')
-WINDOW = cli.define_numbers(
-  'window', 'height,width of sliding windows.', kind=int, count=2, low=1
-)
+WINDOW = cli.define_window()
 DATA_DIR = flags.DEFINE_string('data_dir', None, "Default: the config's.")
 BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.', 1)
 MAX = flags.DEFINE_integer('max_pictures', None, 'Only the first.', 1)
 WORKERS = flags.DEFINE_integer('workers', None, 'Processes that read.', 0)
+SPATIAL = cli.define_spatial()
 CRF = cli.define_crf()
 SEARCH = flags.DEFINE_bool('crf_search', False, 'Try parameters of the CRF.')
 flags.mark_flag_as_required('workdir')
@@ -53,7 +52,8 @@ def main(argv):
   if SEARCH.value:
     crf_search(WORKDIR.value, **options)
   else:
-    evaluate_run(WORKDIR.value, batch_size=BATCH.value, **options)
+    options.update(batch_size=BATCH.value, spatial=SPATIAL.value)
+    evaluate_run(WORKDIR.value, **options)
 
 
 if __name__ == '__main__':

@@ -24,11 +24,10 @@ STEP = flags.DEFINE_integer('step', None, 'Checkpoint. Default: the best one.')
 STRIDE = flags.DEFINE_integer('output_stride', None, '8, 16 or 32.')
 SCALES = cli.define_numbers('scales', 'Image scales to average over.')
 FLIP = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')
-WINDOW = cli.define_numbers(
-  'window', 'height,width of sliding windows.', kind=int, count=2, low=1
-)
+WINDOW = cli.define_window()
 FULL = flags.DEFINE_bool('full_size', False, 'Leave out resizes of input.eval.')
 BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.', 1)
+SPATIAL = cli.define_spatial()
 CRF = cli.define_crf()
 flags.mark_flag_as_required('workdir')
 
@@ -48,6 +47,7 @@ def main(argv):
     window=WINDOW.value or None,
     full_size=FULL.value,
     batch_size=BATCH.value,
+    spatial=SPATIAL.value,
     **CRF(),
   )
   print(f'{len(result.written)} files written to {output}')

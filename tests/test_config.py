@@ -36,10 +36,6 @@ BAD = {
   'devices': ({'batch_size': 12}, r'batch_size \(=12\).*8 devices.*8 and 16'),
   'accumulate': ({'optimizer.accumulate': 2}, 'so by 16'),
   'mesh': ({'mesh.spatial': 3}, r'mesh.spatial \(=3\)'),
-  'rows': (
-    {'mesh.spatial': 2, 'batch_size': 8, 'input.train': 'random_crop(65, 64)'},
-    'height of the crop',
-  ),
   'no steps': ({'total_steps': 0}, 'total_steps'),
   'negative epochs': ({'total_epochs': -1.0}, 'total_epochs'),
   'warm-up': (

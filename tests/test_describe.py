@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from configs import course_r18, demo
-from deeplax import compare, config_files, data, describe, models
+from deeplax import compare, config_files, data, describe, models, step_memory
 from deeplax.errors import ConfigError
+from deeplax.models.encoders import resnet
 from deeplax.models.table import layer_table
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -114,7 +115,7 @@ def test_memory_counts_the_state_exactly():
   config.optimizer.name = 'adamw'
   config.model.decoder = 'none'
   model = models.build(19, **config.model.to_dict())
-  found = describe.train_step_memory(config, info, model, (32, 64))
+  found = step_memory.train_step_memory(config, info, model, (32, 64))
   variables = models.abstract_variables(model)
   count = {
     name: sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
@@ -128,6 +129,25 @@ def test_memory_counts_the_state_exactly():
   assert found['total'] >= sum(
     found[name] for name in ('state', 'batch', 'temporary')
   )
+
+
+def test_memory_falls_with_the_devices_that_share_a_picture(monkeypatch):
+  variant = resnet.Variant(False, (1, 1, 1, 1), '')
+  monkeypatch.setitem(resnet.VARIANTS, 'short', variant)
+  config = one_device(demo.get_config())
+  info = data.info(config.dataset.name, config.dataset.dir)
+  config.batch_size = 1
+  config.model.variant = 'short'
+  model = models.build(19, **config.model.to_dict())
+  found = []
+  jax.config.update('jax_disable_most_optimizations', True)
+  for spatial in (1, 4):
+    config.mesh.update(data=1, spatial=spatial)
+    memory = step_memory.train_step_memory(config, info, model, (513, 512))
+    found.append(memory['temporary'])
+  jax.config.update('jax_disable_most_optimizations', False)
+  # Some is not of the picture, such as the gradients of the parameters.
+  assert found[0] / 4 < found[1] < found[0] / 3
 
 
 def test_bad_config_is_refused_before_anything():

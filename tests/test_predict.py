@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from deeplax import picture_paths, predict
+from deeplax import picture_paths, predict, sharding
 from deeplax.data.datasets import cityscapes
 from deeplax.errors import RunError
 from deeplax.predictor import Predictor, evaluation_multiple, evaluation_size
@@ -48,6 +48,14 @@ def picture(height=9, width=14):
 def expected(image):
   classes = image[..., 0] // 13
   return np.where(classes < 19, classes, 255).astype(np.uint8)
+
+
+def test_rows_on_several_devices():
+  """9 rows on 4 devices."""
+  mesh = sharding.make_mesh(1, 4, jax.devices()[:4])
+  np.testing.assert_array_equal(
+    predictor(mesh=mesh)(picture()), expected(picture())
+  )
 
 
 def save(path, image, **options):

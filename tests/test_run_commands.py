@@ -113,6 +113,17 @@ def test_evaluate_run(run, evaluated):
   assert results[0].pictures[0]['pred'].shape == (64, 96)
 
 
+def test_evaluate_run_with_rows_on_several_devices(run, evaluated, capsys):
+  (result,) = evaluate_run.evaluate_run(run, batch_size=1, spatial=4)
+  assert 'on each of 4 ' in capsys.readouterr().out
+  want = evaluated[0][0]
+  assert result.scalars['val/loss'] == pytest.approx(
+    want.scalars['val/loss'], rel=1e-5
+  )
+  moved = np.abs(result.confusion - want.confusion).sum()
+  assert moved <= 1e-3 * want.confusion.sum()  # near ties, in float32
+
+
 def test_an_output_stride_that_can_not_be_is_said():
   config = demo.get_config()
   config.model.unlock()

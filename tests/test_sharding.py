@@ -1,5 +1,8 @@
 """Meshes that fit the devices, and those that don't."""
 
+import types
+
+import jax
 import numpy as np
 import pytest
 
@@ -27,3 +30,23 @@ def test_batches_are_split_over_pictures_and_rows():
   assert placed['image'].addressable_shards[0].data.shape == (2, 2, 2, 3)
   assert placed['valid'].addressable_shards[0].data.shape == (2,)
   np.testing.assert_array_equal(placed['image'], batch['image'])
+
+
+def test_rows_that_do_not_divide_are_filled_up_and_cut_off():
+  mesh = sharding.make_mesh(spatial=4)
+  batch = {'image': np.arange(60.0).reshape(2, 5, 2, 3), 'valid': np.ones(2)}
+  placed = sharding.put_batch(batch, mesh)
+  assert placed['image'].array.addressable_shards[0].data.shape == (1, 2, 2, 3)
+  shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
+  abstract = sharding.abstract_batch(shapes, mesh)
+  assert jax.tree.structure(abstract) == jax.tree.structure(placed)
+  assert abstract['image'].array.shape == placed['image'].array.shape
+  found = jax.jit(sharding.cut)(placed)
+  np.testing.assert_array_equal(found['image'], batch['image'])
+  np.testing.assert_array_equal(found['valid'], batch['valid'])
+
+
+def test_rows_stay_within_a_process():
+  devices = [types.SimpleNamespace(process_index=i // 3) for i in range(6)]
+  with pytest.raises(ValueError, match=r'mesh\.spatial \(=2\).*\[3, 3\]'):
+    sharding.make_mesh(spatial=2, devices=devices)

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from deeplax.ops import rows
+
 METHODS = ('bilinear', 'nearest', 'nearest_floor')
 
 
@@ -105,15 +107,19 @@ def resize(
     )
   grid = Grid(align_corners, half_pixel_centers)._name()
   for axis, n in ((1, height), (2, width)):
-    if x.shape[axis] == n:
+    size_in = x.shape[axis]
+    if size_in == n:
       continue
-    if method == 'nearest_floor':
-      x = jnp.take(x, np.arange(n) * x.shape[axis] // n, axis=axis)
-    elif method == 'nearest':
-      s = _coordinates(x.shape[axis], n, grid)
-      x = jnp.take(x, np.floor(s + 0.5).astype(np.int32), axis=axis)
+    if method == 'bilinear':
+      tables = _neighbours(size_in, n, grid)
+      op = functools.partial(_bilinear, axis)
     else:
-      x = _bilinear(x, x.shape[axis], n, axis, grid)
+      index = np.arange(n) * size_in // n
+      if method == 'nearest':
+        index = np.floor(_coordinates(size_in, n, grid) + 0.5)
+      tables = (index.astype(np.int32),) * 2
+      op = functools.partial(_pick, axis)
+    x = rows.reading(op, x, *tables) if axis == 1 else op(x, *tables)
   return x
 
 
@@ -136,39 +142,43 @@ def _neighbours(size_in: int, size_out: int, grid: str):
   return low, np.minimum(low + 1, size_in - 1), s - low
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
+def _pick(axis: int, x: jax.Array, index: jax.Array, _) -> jax.Array:
+  """Reads one pixel of an axis for each of the result."""
+  return jnp.take(x, index, axis=axis, mode='clip')
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _bilinear(
-  x: jax.Array, size_in: int, size_out: int, axis: int, grid: str
+  axis: int, x: jax.Array, low: jax.Array, high: jax.Array, weight: jax.Array
 ) -> jax.Array:
-  """Resamples one axis."""
-  low, high, weight = _neighbours(size_in, size_out, grid)
+  """Resamples one axis; the arrays are those of `_neighbours`."""
   wide = jnp.promote_types(x.dtype, jnp.float32)
-  weight = np.expand_dims(weight, [a for a in range(x.ndim) if a != axis])
   weight = jnp.asarray(weight, wide)
-  y_low = jnp.take(x, low, axis=axis).astype(wide)
-  y_high = jnp.take(x, high, axis=axis).astype(wide)
+  weight = jnp.expand_dims(weight, [a for a in range(x.ndim) if a != axis])
+  y_low = jnp.take(x, low, axis=axis, mode='clip').astype(wide)
+  y_high = jnp.take(x, high, axis=axis, mode='clip').astype(wide)
   return (y_low * (1 - weight) + y_high * weight).astype(x.dtype)
 
 
-def _bilinear_forward(x, size_in, size_out, axis, grid):
-  return _bilinear(x, size_in, size_out, axis, grid), None
+def _bilinear_forward(axis, x, low, high, weight):
+  y = _bilinear(axis, x, low, high, weight)
+  return y, (x.shape[axis], low, high, weight)
 
 
-def _bilinear_backward(size_in, size_out, axis, grid, _, g):
-  low, high, weight = _neighbours(size_in, size_out, grid)
-  matrix = np.zeros((size_out, size_in))
-  rows = np.arange(size_out)
-  np.add.at(matrix, (rows, low), 1 - weight)
-  np.add.at(matrix, (rows, high), weight)
+def _bilinear_backward(axis, needed, g):
+  size_in, low, high, weight = needed
+  weight = jnp.asarray(weight, g.dtype)[:, None]
+  pixels = jnp.arange(size_in)
+  matrix = jnp.where(low[:, None] == pixels, 1 - weight, 0)
+  matrix += jnp.where(high[:, None] == pixels, weight, 0)
   # The highest precision: no TF32 or bfloat16 passes over float32 weights.
-  return (
-    jnp.einsum(
-      'oi,boxc->bixc' if axis == 1 else 'oi,bxoc->bxic',
-      jnp.asarray(matrix, g.dtype),
-      g,
-      precision=jax.lax.Precision.HIGHEST,
-    ),
+  g = jnp.einsum(
+    'oi,boxc->bixc' if axis == 1 else 'oi,bxoc->bxic',
+    matrix,
+    g,
+    precision=jax.lax.Precision.HIGHEST,
   )
+  return g, None, None, None
 
 
 _bilinear.defvjp(_bilinear_forward, _bilinear_backward)

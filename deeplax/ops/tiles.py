@@ -72,8 +72,8 @@ def map_tiles(
   reach beyond the picture: pixels there are `fill`, and `fn` must give them
   neither sum nor gradient.
 
-  On a mesh every device works on its own pictures and its own rows (where they
-  can be shared out evenly; else on all), for which it gets the logits of these
+  On a mesh every device works on its own pictures (where they can be shared out
+  evenly; else on all) and its own rows, for which it gets the logits of these
   pictures whole: they are the small side.
 
   Args:
@@ -91,12 +91,12 @@ def map_tiles(
   if AxisType.Manual in mesh.axis_types:
     devices = {}
 
-  def shared(axis, length):
-    number = devices.get(axis, 1)
-    return axis if number > 1 and length % number == 0 else None
-
-  batch, rows = shared(BATCH, logits.shape[0]), shared(ROWS, size[0])
-  parts = devices[ROWS] if rows else 1
+  parts, pictures = devices.get(ROWS, 1), devices.get(BATCH, 1)
+  batch = BATCH if logits.shape[0] % pictures == 0 and pictures > 1 else None
+  rows = ROWS if parts > 1 else None
+  # The last part may reach beyond the picture, as tiles may.
+  missing = ((0, 0), (0, -size[0] % parts), (0, 0))
+  pixels = [jnp.pad(x, missing, constant_values=fill) for x in pixels]
 
   def on_one_device(logits, *pixels):
     part = lax.axis_index(ROWS) if rows else 0
@@ -111,7 +111,7 @@ def map_tiles(
 
   if math.prod(devices.values()) == 1:
     return on_one_device(logits, *pixels)
-  return jax.shard_map(
+  out = jax.shard_map(
     on_one_device,
     mesh=mesh,
     in_specs=(P(batch), *(P(batch, rows) for _ in pixels)),
@@ -119,6 +119,7 @@ def map_tiles(
     # A loop's first gradient is the same on every device, the next is not.
     check_vma=False,
   )(logits, *pixels)
+  return out._replace(maps=jax.tree.map(lambda x: x[:, : size[0]], out.maps))
 
 
 def _map_tiles(
@@ -127,7 +128,7 @@ def _map_tiles(
   """`map_tiles` on one device: its pictures, and rows of one of the parts."""
   batch, height, width, classes = logits.shape
   dtype = jnp.promote_types(logits.dtype, jnp.float32)
-  local = (batch, size[0] // parts, size[1])
+  local = (batch, -(-size[0] // parts), size[1])
   group, side = _tile(local, classes * dtype.itemsize)
   down = _axis(height, size[0], grid, side, dtype, parts)
   across = _axis(width, size[1], grid, side, dtype)
@@ -210,7 +211,8 @@ class _Axis(NamedTuple):
 def _axis(size_in, size_out, grid, side, dtype, parts=1) -> _Axis:
   """Cuts each of the parts of an axis evenly into tiles of at most `side`."""
   low, high, weight = (
-    x.reshape(parts, -1) for x in grid.neighbours(size_in, size_out)
+    np.pad(x, (0, -size_out % parts), mode='edge').reshape(parts, -1)
+    for x in grid.neighbours(size_in, size_out)
   )
   count = -(-low.shape[1] // side)
   length = -(-low.shape[1] // count)

@@ -14,7 +14,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from deeplax import sharding
-from deeplax.ops import conv, pool
+from deeplax.ops import conv, pool, resize
 
 
 def assert_split_equals_whole(f, x_shape, w_shape, data, spatial):
@@ -25,7 +25,7 @@ def assert_split_equals_whole(f, x_shape, w_shape, data, spatial):
 
   @jax.jit
   def value_and_gradients(x, w, g):
-    y, vjp = jax.vjp(f, x, w)
+    y, vjp = jax.vjp(f, sharding.cut(x), w)
     return y, *vjp(g)
 
   with jax.enable_x64(True):
@@ -46,6 +46,7 @@ def assert_split_equals_whole(f, x_shape, w_shape, data, spatial):
     (3, 2, 1, 1),
     (7, 2, 1, 1),
     (3, 1, 6, 1),
+    (3, 1, 11, 1),
     (3, 2, 6, 1),
     (1, 2, 1, 1),
     (3, 2, 2, 4),
@@ -72,7 +73,7 @@ def test_max_pool(window, stride):
   assert_split_equals_whole(f, (2, 8, 3, 4), (4,), 2, 4)
 
 
-@pytest.mark.parametrize('height', [8, 12])
+@pytest.mark.parametrize('height', [8, 11, 12])
 def test_same_padding(height):
   def f(x, w):
     y = conv.conv(x, w, stride=2, padding='same')
@@ -115,3 +116,27 @@ def test_each_device_computes_its_own_rows_only():
   # 32 / 4 rows and two of each neighbour go in, of one picture.
   assert 'f32[1,12,8,4]' in text.as_text()
   assert 'all-gather' not in text.as_text()
+
+
+@pytest.mark.parametrize('aligned', [False, True])
+@pytest.mark.parametrize('heights', [(8, 16), (12, 5), (5, 17), (1, 8)])
+def test_resize(aligned, heights):
+  def f(x, w):
+    size = (heights[1], 6)
+    y = resize.resize(x * w, size, align_corners=aligned)
+    return y + resize.resize(x + w, size, method='nearest')
+
+  assert_split_equals_whole(f, (2, heights[0], 3, 4), (4,), 2, 4)
+
+
+# Neither is a multiple of the devices, nor is what strides leave.
+@pytest.mark.parametrize('height', [5, 13])
+def test_rows_that_do_not_divide_among_devices(height):
+  def f(x, w):
+    y = conv.conv(pool.max_pool(x - 9), w)
+    y = conv.conv(y, w, stride=2, rate=2)
+    y = pool.max_pool_2x2(y, stride=1)
+    y = jnp.square(y - y.mean((0, 1, 2)))
+    return pool.average_pool(y) * pool.global_average(x)
+
+  assert_split_equals_whole(f, (4, height, 6, 4), (3, 3, 4, 4), 2, 4)
