@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli, config_files
+from deeplax import cli, config_files, distributed
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The experiment: a file of configs/, variants after a colon.'
@@ -21,6 +21,7 @@ CONFIG = config_flags.DEFINE_config_file(
 WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Folder of the run. Default: runs/<name of the config>.'
 )
+PROCESSES = cli.define_distributed()
 flags.mark_flag_as_required('config')
 
 
@@ -32,8 +33,9 @@ def main(argv):
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   workdir = pathlib.Path(WORKDIR.value or f'runs/{config_files.run_name(name)}')
   scalars = train_and_evaluate(CONFIG.value, workdir)
-  print(f'val mIoU {scalars["val/miou"]:.4f}. Everything lies in {workdir}')
+  if distributed.is_first():
+    print(f'val mIoU {scalars["val/miou"]:.4f}. Everything lies in {workdir}')
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, processes=PROCESSES)
