@@ -10,7 +10,14 @@ import numpy as np
 import tqdm
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from deeplax import instances, metrics, refinement, sharding, steps
+from deeplax import (
+  instances,
+  metrics,
+  refinement,
+  sharding,
+  steps,
+  supervisor,
+)
 from deeplax.data import pipeline
 from deeplax.data.info import DatasetInfo
 from deeplax.overlap import Threads
@@ -179,6 +186,7 @@ class Evaluator:
         if previous:
           self._take(tallies, kept, *previous)
         previous = current
+        supervisor.beat()
         bar.update(int(batch['valid'].sum()))
       if previous:
         self._take(tallies, kept, *previous)
