@@ -13,7 +13,7 @@ import numpy as np
 import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from deeplax import prefetch, sharding, summaries, visualize
+from deeplax import prefetch, sharding, summaries, supervisor, visualize
 from deeplax.checkpoint import Checkpointer
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
@@ -95,6 +95,7 @@ class Loop:
       if previous:
         self.check(*previous)
       previous = (step, metrics)
+      supervisor.beat()
       bar.update()
       if step == first_step + 1:
         self.writer.open()  # takes seconds, while the device is busy
