@@ -6,7 +6,16 @@ import pathlib
 import jax
 import ml_collections
 
-from deeplax import checkpoint, data, models, recipe, sharding, summaries
+from deeplax import (
+  checkpoint,
+  data,
+  distributed,
+  models,
+  recipe,
+  sharding,
+  summaries,
+  supervisor,
+)
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
 from deeplax.data import check, pipeline, write_memmap
@@ -46,15 +55,29 @@ def train_and_evaluate(
   train_source = data.source(dataset.name, dataset.train_split, dataset.dir)
   eval_source = data.source(dataset.name, dataset.eval_split, dataset.dir)
   config = config_lib.resolve(config, len(train_source))
-  workdir_lib.prepare(workdir, config, info)
-  if fresh:
-    examine_labels(config)
-  if config.input.cache:
-    folder = pathlib.Path(config.input.cache) / dataset.train_split
-    train_source = write_memmap.ensure_memmap(train_source, info, folder)
-  class_weights = recipe.class_weights(
-    config, info, train_source, workdir, count=fresh
+  distributed.agree(
+    'the config',
+    config.to_json(indent=1),
+    'Start all processes with the same flags.',
   )
+  # ---- What the first process does for all; it may take its time.
+  with supervisor.patience():
+    with distributed.first_alone('workdir') as first:
+      if first:
+        workdir_lib.prepare(workdir, config, info)
+      if first and fresh:
+        examine_labels(config)
+    if config.input.cache:
+      folder = pathlib.Path(config.input.cache) / dataset.train_split
+      train_source = write_memmap.ensure_memmap(train_source, info, folder)
+    with distributed.first_alone('class weights') as first:
+      class_weights = first and recipe.class_weights(
+        config, info, train_source, workdir, count=fresh
+      )
+    if not first:
+      class_weights = recipe.class_weights(
+        config, info, train_source, workdir, count=False
+      )
 
   # ---- Model, optimiser, state.
   mesh = sharding.make_mesh(**config.mesh)
@@ -65,6 +88,11 @@ def train_and_evaluate(
   variables = models.initialize(model, config.seed)
   checkpointer = checkpoint.Checkpointer(workdir / 'checkpoints')
   first_step = checkpointer.latest_step() or 0
+  distributed.agree(
+    'the newest checkpoint',
+    f'step {first_step}',
+    f'The workdir ({workdir}) must be a folder that all hosts share.',
+  )
   if first_step >= config.total_steps:
     log.info('The run in %s is complete: %d steps.', workdir, first_step)
     checkpointer.close()
@@ -81,7 +109,7 @@ def train_and_evaluate(
     log.info('Going on from step %d of %d.', first_step, config.total_steps)
 
   # ---- What is written down: by one process, from the checkpoint's step on.
-  main = jax.process_index() == 0
+  main = distributed.is_first()
   if main:
     summaries.cut_back(workdir, first_step)
   writer = summaries.Summaries(workdir, active=main)
