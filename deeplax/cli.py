@@ -16,29 +16,33 @@ from typing import Any
 from absl import app, flags
 from absl import logging as absl_logging
 
-from deeplax import compilation_cache, config_files, host_memory, interrupt
+from deeplax import compilation_cache, config_files, host_memory, interrupt, job
 from deeplax.data.errors import DataError
 from deeplax.data.workers import WorkerError
+from deeplax.distributed import Job
 from deeplax.errors import ConfigError, Stopped, UserError
-
-# As sysexits.h has it: a temporary failure, try again.
-STOPPED = 75
+from deeplax.job import STOPPED
 
 
 def run(
-  main: Callable[[Sequence[str]], int | None], *, positional: bool = False
+  main: Callable[[Sequence[str]], int | None],
+  *,
+  positional: bool = False,
+  processes: Callable[[], Job] | None = None,
 ) -> None:
   """`absl.app.run` that ends in a clear line instead of a traceback.
 
   Errors that a user can mend go to stderr as one paragraph. Exit codes: 0
   done, 1 the run can't be done or did not succeed, 2 the command line or the
   config is wrong, 75 a run stopped as it was told and has saved what it did
-  (the same command goes on), 130 interrupted, 143 terminated.
+  (the same command goes on), 76 a process of the job is lost, 130 interrupted,
+  143 terminated.
 
   Args:
     main: Takes the words of the command line that are no flags, after the name
       of the command; returns an exit code, None for 0.
     positional: Whether there may be such words.
+    processes: Of `define_distributed`, for a command that several can share.
   """
   for stream in ('stdout', 'stderr'):
     if getattr(sys, stream) is None:  # closed by whoever started us
@@ -52,9 +56,14 @@ def run(
   def guarded(argv):
     if argv[1:] and not positional:
       return fail(f'{" ".join(argv[1:])}: flags only (--help lists them).', 2)
+    if processes is None:
+      return attempt(lambda: main(argv))
+    return job.run(processes(), lambda: main(argv), attempt, fail)
+
+  def attempt(work):
     try:
       with interrupt.insistent():
-        code = main(argv)
+        code = work()
       sys.stdout.flush()
       return code
     except ConfigError as error:
@@ -73,6 +82,9 @@ def run(
     # With the exceptions go the frames that hold on to things.
     except Stopped as stopped:
       words, code = f'{stopped}', STOPPED
+      if stopped.in_order:
+        say(words)
+        return code
     except KeyboardInterrupt as interrupted:
       number = next(iter(interrupted.args), signal.SIGINT)
       how = 'interrupted' if number == signal.SIGINT else 'terminated'
@@ -204,6 +216,26 @@ def define_crf() -> Callable[[], dict[str, Any]]:
     return {'crf': wanted, 'crf_options': changes}
 
   return values
+
+
+def define_distributed() -> Callable[[], Job]:
+  """The flags of a job of several processes, for `run`."""
+  where = flags.DEFINE_string('coordinator', None, 'host:port of process 0.')
+  which = flags.DEFINE_integer('process_id', None, 'From 0.', 0)
+  count = flags.DEFINE_integer('num_processes', None, '1: not in a job.', 1)
+  seconds = [
+    flags.DEFINE_integer(name, getattr(Job, name), f'Seconds {what}.', 1)
+    for name, what in (
+      ('heartbeat_timeout', 'until a silent process of the job is lost'),
+      ('start_timeout', 'to wait for all processes of the job'),
+      ('stall_timeout', 'without a step or a batch, in a job'),
+    )
+  ]
+
+  def job_of_flags():
+    return Job(*(f.value for f in (where, which, count, *seconds)))
+
+  return job_of_flags
 
 
 def define_numbers(

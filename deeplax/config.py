@@ -150,6 +150,7 @@ def _check_devices(config):
     mesh = sharding.make_mesh(**config.mesh)
   except ValueError as error:
     raise ConfigError(str(error)) from error
+  spatial = config.mesh.spatial
   parts = mesh.shape['data'] * config.optimizer.accumulate
   if config.batch_size % parts:
     raise ConfigError(
@@ -157,6 +158,15 @@ def _check_devices(config):
       f'{mesh.shape["data"]} devices of mesh.data times '
       f'optimizer.accumulate (={config.optimizer.accumulate}), so by {parts}. '
       f'The nearest {_multiples(config.batch_size, parts)}.'
+    )
+  if jax.process_count() > 1 and (
+    mesh.size < jax.device_count() or jax.local_device_count() % spatial
+  ):
+    raise ConfigError(
+      f'mesh.data (={config.mesh.data}) x mesh.spatial (={spatial}) takes '
+      f'{mesh.size} of {jax.device_count()} devices. With several processes '
+      'all must be taken (mesh.data=-1), and mesh.spatial must divide the '
+      f'devices of one process (={jax.local_device_count()}).'
     )
   if config.batch_size % jax.process_count():
     raise ConfigError(

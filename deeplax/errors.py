@@ -14,7 +14,16 @@ class RunError(UserError):
 
 
 class Stopped(Exception):  # noqa: N818, no error
-  """A run ended where it was told to, and the same command goes on there."""
+  """A run ended where it was told to, and the same command goes on there.
+
+  Attributes:
+    in_order: Whether everything that was at work has come to its end, in all
+      processes of a job.
+  """
+
+  def __init__(self, message: str, *, in_order: bool = True):
+    super().__init__(message)
+    self.in_order = in_order
 
 
 class WeightsError(UserError):

@@ -10,7 +10,7 @@ import numpy as np
 import tqdm
 from jax.sharding import Mesh
 
-from deeplax import metrics, refinement, sharding, steps
+from deeplax import metrics, refinement, sharding, steps, supervisor
 from deeplax.data import DataError, pipeline
 from deeplax.data.info import DatasetInfo
 from deeplax.instances import number_objects
@@ -195,6 +195,7 @@ class Evaluator:
         if previous:
           self._take(tallies, kept, *previous)
         previous = current
+        supervisor.beat()
         bar.update(int(batch['valid'].sum()))
       if previous:
         self._take(tallies, kept, *previous)

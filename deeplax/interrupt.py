@@ -134,7 +134,8 @@ def stoppable() -> Iterator[Stop]:
         raise
       raise Stopped(
         f'{stop.name}: stopped before a step was done; there is nothing to '
-        'save. The same command starts it again.'
+        'save. The same command starts it again.',
+        in_order=False,
       ) from None
 
 

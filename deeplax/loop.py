@@ -14,7 +14,14 @@ import numpy as np
 import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from deeplax import bad_steps, prefetch, sharding, summaries, visualize
+from deeplax import (
+  bad_steps,
+  prefetch,
+  sharding,
+  summaries,
+  supervisor,
+  visualize,
+)
 from deeplax.checkpoint import BEST_METRIC, Checkpointer
 from deeplax.data import DataError
 from deeplax.data.info import DatasetInfo
@@ -121,6 +128,7 @@ class Loop:
       self.step = step = self.step + 1
       # The device works on; the step before this one is looked at meanwhile.
       stop = self.check(*previous)
+      supervisor.beat()
       bar.update()
       if step == first:
         self.writer.open()  # takes seconds, while the device is busy

@@ -19,33 +19,38 @@ from deeplax.evaluate import Evaluator
 CLASS_WEIGHTS = 'class_weights.json'
 
 
-def class_weights(
+def count_class_weights(
   config: ml_collections.ConfigDict,
   info: DatasetInfo,
   source: Source,
   workdir: pathlib.Path,
-  *,
-  count: bool,
-) -> np.ndarray | None:
-  """Class weights, given or counted in the data: float32[K], None for all 1.
+) -> None:
+  """Counts weights in the data where the config says so, for the workdir.
 
-  Counting reads every label, so it is done once a run (`count`, when it
-  starts) and kept in the workdir.
+  It reads every label, so it is done once a run, when that starts.
+  """
+  if not config.loss.class_weights_from_data:
+    return
+  counts = check.class_pixel_counts(
+    source,
+    on_error=config.dataset.on_error,
+    progress=sys.stderr.isatty(),
+  )
+  classes = [*range(info.num_classes)]
+  if config.loss.void_class:
+    classes.append(info.ignore_label)
+  weights = losses.class_weights(counts[classes])
+  atomic.write_json(workdir / CLASS_WEIGHTS, weights.tolist())
+
+
+def class_weights(
+  config: ml_collections.ConfigDict, info: DatasetInfo, workdir: pathlib.Path
+) -> np.ndarray | None:
+  """Class weights, given or counted: float32[K], None for all 1.
 
   Raises:
     ConfigError: If given weights are not one for each class.
   """
-  if config.loss.class_weights_from_data and count:
-    counts = check.class_pixel_counts(
-      source,
-      on_error=config.dataset.on_error,
-      progress=sys.stderr.isatty(),
-    )
-    classes = [*range(info.num_classes)]
-    if config.loss.void_class:
-      classes.append(info.ignore_label)
-    weights = losses.class_weights(counts[classes])
-    atomic.write_json(workdir / CLASS_WEIGHTS, weights.tolist())
   weights = saved_class_weights(config, workdir)
   outputs = config_lib.num_outputs(config, info)
   if weights is not None and len(weights) != outputs:

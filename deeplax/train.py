@@ -10,12 +10,14 @@ import ml_collections
 from deeplax import (
   checkpoint,
   data,
+  distributed,
   init_from,
   interrupt,
   models,
   recipe,
   sharding,
   summaries,
+  supervisor,
 )
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
@@ -66,20 +68,29 @@ def _train(config, workdir, stop, stack):
   train_source = data.source(dataset.name, dataset.train_split, dataset.dir)
   eval_source = data.source(dataset.name, dataset.eval_split, dataset.dir)
   config = config_lib.resolve(config, len(train_source))
-
-  # ---- The folder: whose it is, and what of it can be trusted.
-  stack.enter_context(workdir_lib.locked(workdir))
-  checkpoint.set_damaged_aside(workdir / 'checkpoints')
-  fresh = not workdir_lib.has_checkpoint(workdir)
-  workdir_lib.prepare(workdir, config, info)
-  if fresh:
-    examine_labels(config)
-  if config.input.cache:
-    folder = pathlib.Path(config.input.cache) / dataset.train_split
-    train_source = write_memmap.ensure_memmap(train_source, info, folder)
-  class_weights = recipe.class_weights(
-    config, info, train_source, workdir, count=fresh
+  distributed.agree(
+    'the config',
+    config.to_json(indent=1),
+    'Start all processes with the same flags.',
   )
+
+  # ---- The folder, by the first process for all; it may take its time.
+  with supervisor.patience():
+    with distributed.first_alone('workdir') as first:
+      if first:
+        stack.enter_context(workdir_lib.locked(workdir))
+        checkpoint.set_damaged_aside(workdir / 'checkpoints')
+        fresh = not workdir_lib.has_checkpoint(workdir)
+        workdir_lib.prepare(workdir, config, info)
+        if fresh:
+          examine_labels(config)
+    if config.input.cache:
+      folder = pathlib.Path(config.input.cache) / dataset.train_split
+      train_source = write_memmap.ensure_memmap(train_source, info, folder)
+    with distributed.first_alone('class weights') as first:
+      if first and fresh:
+        recipe.count_class_weights(config, info, train_source, workdir)
+    class_weights = recipe.class_weights(config, info, workdir)
 
   # ---- Model, optimiser, state.
   mesh = sharding.make_mesh(**config.mesh)
@@ -91,6 +102,11 @@ def _train(config, workdir, stop, stack):
   checkpointer = checkpoint.Checkpointer(workdir / 'checkpoints')
   stack.callback(checkpointer.close)
   first_step = checkpointer.latest_step() or 0
+  distributed.agree(
+    'the newest checkpoint',
+    f'step {first_step}',
+    f'The workdir ({workdir}) must be a folder that all hosts share.',
+  )
   evaluated = checkpointer.has_score(first_step)
   if first_step >= config.total_steps and evaluated:
     log.info('The run in %s is complete: %d steps.', workdir, first_step)
@@ -107,7 +123,7 @@ def _train(config, workdir, stop, stack):
     log.info('Going on from step %d of %d.', first_step, config.total_steps)
 
   # ---- What is written down: by one process, from the checkpoint's step on.
-  main = jax.process_index() == 0
+  main = distributed.is_first()
   if main:
     summaries.cut_back(workdir, first_step, evaluated=evaluated)
   writer = summaries.Summaries(workdir, active=main)

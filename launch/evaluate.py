@@ -13,7 +13,7 @@ from absl import flags
 
 from deeplax import cli
 
-WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
+WORKDIR = flags.DEFINE_string('workdir', None, 'Of a run.', required=True)
 SPLIT = flags.DEFINE_string('split', None, "Default: the config's eval_split.")
 STEP = flags.DEFINE_integer('step', None, 'Default: the best one.')
 STRIDES = cli.define_numbers(
@@ -29,7 +29,7 @@ WORKERS = flags.DEFINE_integer('workers', None, 'Processes that read.', 0)
 SPATIAL = cli.define_spatial()
 CRF = cli.define_crf()
 SEARCH = flags.DEFINE_bool('crf_search', False, 'Try parameters of the CRF.')
-flags.mark_flag_as_required('workdir')
+PROCESSES = cli.define_distributed()
 
 
 def main(argv):
@@ -57,4 +57,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, processes=PROCESSES)

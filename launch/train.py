@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli, config_files
+from deeplax import cli, config_files, distributed
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A file of configs/, run as code; variants after a colon.'
@@ -25,6 +25,7 @@ WORKDIR = flags.DEFINE_string(
 REPLAY = flags.DEFINE_string(
   'replay', None, 'Folder of a step that was not finite: runs it with checks.'
 )
+PROCESSES = cli.define_distributed()
 
 
 def main(argv):
@@ -42,8 +43,9 @@ def main(argv):
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   workdir = pathlib.Path(WORKDIR.value or f'runs/{config_files.run_name(name)}')
   scalars = train_and_evaluate(CONFIG.value, workdir)
-  print(f'val mIoU {scalars["val/miou"]:.4f}. Everything lies in {workdir}')
+  if distributed.is_first():
+    print(f'val mIoU {scalars["val/miou"]:.4f}. Everything lies in {workdir}')
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, processes=PROCESSES)

@@ -445,11 +445,12 @@ def test_class_weights_from_the_data(tmp_path):
   )
   info = data.info('synthetic:32x64x12')
   source = data.source('synthetic:32x64x12', 'train')
-  weights = recipe.class_weights(config_, info, source, tmp_path, count=True)
+  recipe.count_class_weights(config_, info, source, tmp_path)
+  weights = recipe.class_weights(config_, info, tmp_path)
   counts = check.class_pixel_counts(source)[[*range(19), 255]]
   shares = counts / counts.sum()
   np.testing.assert_allclose(weights, 1 / np.log(1.02 + shares), rtol=1e-6)
-  again = recipe.class_weights(config_, info, source, tmp_path, count=False)
+  again = recipe.class_weights(config_, info, tmp_path)
   np.testing.assert_array_equal(again, weights)
 
 

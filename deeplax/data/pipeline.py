@@ -3,10 +3,11 @@
 Training batches are a pure function of (seed, step). The pictures of epoch
 after epoch, each shuffled anew, form one endless order; global batch `step`
 takes positions `step * batch_size + k` of it, and the chance in the operations
-is drawn from (seed, position). Process p of P takes every P-th position from
-p on: element k of the global batch is element `k // P` of process `k % P`. So
-neither the number of workers, nor of processes, nor a restart at `start_step`
-changes what a step sees.
+is drawn from (seed, position). Of P processes each has the P-th part of every
+global batch, in order, as their devices have it: process p begins at element
+`p * batch_size / P`. So neither the number of workers, nor of processes, nor a
+restart at `start_step` changes what a step sees, down to the row of a picture,
+which decides what dropout drops.
 """
 
 import logging
@@ -138,11 +139,11 @@ def train_batches(
   dataset = (
     _order(len(source), seed)
     .random_map(Load(source, ops, draw=draw), seed=int(chance_seed))
-    .slice(slice(process_index, None, process_count))
     .batch(
       batch_size // process_count,
       batch_fn=Collate(operations.crop_size(ops), draw=draw),
     )
+    .slice(slice(process_index, None, process_count))
     .slice(slice(start_step, None))
   )
   elements = Elements(dataset, workers=workers, buffer=_TRAIN_BUFFER)
