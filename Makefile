@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 COUNT ?= 5000
 SEED ?= 1
+MINUTES ?= 30
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint tensorboard bench clean
+.PHONY: help demo test fuzz soak lint tensorboard bench clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
@@ -41,6 +42,9 @@ test: $(VENV)/installed-test ## the whole test suite
 
 fuzz: $(VENV)/installed-test ## COUNT (default: 5000) damaged files for all that reads files, drawn by SEED
 	FUZZ_COUNT=$(COUNT) FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz/test_mutated_files.py
+
+soak: $(VENV)/installed-test ## MINUTES (default: 30) of a run that is killed, starved and damaged all the time
+	$(BIN)/python tests/soak.py --minutes=$(MINUTES) --seed=$(SEED)
 
 lint: $(VENV)/installed-test ## ruff: rules and format
 	$(BIN)/ruff check .

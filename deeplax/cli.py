@@ -140,7 +140,7 @@ def log_to_stderr() -> None:
   os.environ.setdefault('OPENCV_LOG_LEVEL', 'ERROR')
   # What they call an error is raised as well, or mended.
   absl_logging.set_verbosity(absl_logging.FATAL)
-  sys.excepthook = _report
+  sys.unraisablehook = _report
   handler = logging.StreamHandler()
   handler.setFormatter(_Printable('%(asctime)s %(message)s', '%H:%M:%S'))
   log = logging.getLogger('deeplax')
@@ -149,11 +149,11 @@ def log_to_stderr() -> None:
   log.handlers = [handler]
 
 
-def _report(kind, error, trace):
-  """Python's own report of what nobody caught, but for one."""
+def _report(dropped):
+  """Python's own report of what nobody can catch, but for one."""
   # Orbax' threads say this a hundred times, when a save has failed already.
-  if f'{error}' != 'Event loop is closed':
-    sys.__excepthook__(kind, error, trace)
+  if f'{dropped.exc_value}' != 'Event loop is closed':
+    sys.__unraisablehook__(dropped)
 
 
 class _Printable(logging.Formatter):

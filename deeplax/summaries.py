@@ -20,6 +20,12 @@ from deeplax import atomic
 log = logging.getLogger('deeplax')
 
 FILE = 'metrics.jsonl'
+# What no two runs have alike.
+TIMINGS = (
+  'train/step_time',
+  'train/images_per_second',
+  'train/seconds_per_epoch',
+)
 
 
 def cut_back(

@@ -143,9 +143,10 @@ def load_config(
       f'{workdir / CONFIG} is not the config of a run: it has no '
       f'{", ".join(sorted(missing))}. Expected what launch/train.py wrote.'
     )
+  table = config_lib.load_json(workdir / DATASET)
   try:
-    info = DatasetInfo.from_json(config_lib.load_json(workdir / DATASET))
-  except (KeyError, TypeError) as error:
+    info = DatasetInfo.from_json(table)
+  except (KeyError, TypeError, ValueError) as error:
     raise RunError(
       f'{workdir / DATASET} is no class table of a run ({error!r}). Copy the '
       'file of a run on the same data, or train again.'

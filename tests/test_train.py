@@ -34,11 +34,6 @@ from deeplax.data import DataError, pipeline
 from deeplax.errors import ConfigError, RunError, Stopped
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-TIMINGS = {
-  'train/step_time',
-  'train/images_per_second',
-  'train/seconds_per_epoch',
-}
 
 
 def tiny_config(**changes) -> ml_collections.ConfigDict:
@@ -72,7 +67,7 @@ def finished(tmp_path_factory) -> pathlib.Path:
 
 def rows_without_timings(folder: pathlib.Path) -> list[dict]:
   return [
-    {k: v for k, v in row.items() if k not in TIMINGS}
+    {k: v for k, v in row.items() if k not in summaries.TIMINGS}
     for row in summaries.read(folder)
   ]
 
@@ -96,7 +91,7 @@ def test_what_a_run_writes(finished):
   training = [row for row in rows if 'train/loss' in row]
   assert [row['step'] for row in training] == [1, 2, 3, 4, 5, 6]
   assert {'train/learning_rate', 'train/gradient_norm'} <= training[0].keys()
-  assert training[-1].keys() >= TIMINGS
+  assert training[-1].keys() >= {*summaries.TIMINGS}
   saved = config.load(finished / workdir.CONFIG)
   assert config.differences(saved, tiny_config()) == []
   steps, best = checkpoint.steps(finished)
