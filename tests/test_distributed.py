@@ -12,7 +12,6 @@ import jax
 import numpy as np
 import pytest
 import yaml
-from test_train import TIMINGS
 
 from deeplax import checkpoint, distributed, summaries
 from deeplax.distributed import Job
@@ -22,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 CLUSTER = ROOT / 'launch' / 'cluster'
 HEARTBEAT = 10  # seconds
 
-# Six steps of the smallest network on an odd number of pictures, which can't be
+# Twelve steps of the smallest network on an odd number of pictures, which can't be
 # shared out evenly.
 CONFIG = """
 from configs import common
@@ -40,8 +39,8 @@ def get_config():
   config.model.dtype = 'float64'
   config.mesh.data = -1
   config.batch_size = 4
-  config.total_steps = 6
-  config.eval_every = 3
+  config.total_steps = 12
+  config.eval_every = 6
   config.checkpoint_every = 1
   return config
 """
@@ -146,7 +145,7 @@ def together(runs, tmp_path_factory):
 def rows(workdir):
   """What was written down, without figures of the machine."""
   return [
-    {k: v for k, v in row.items() if k not in TIMINGS}
+    {k: v for k, v in row.items() if k not in summaries.TIMINGS}
     for row in summaries.read(workdir)
   ]
 
@@ -175,14 +174,25 @@ def test_two_processes_train_as_one(alone, together, devices):
 def test_one_process_writes(together):
   workdir, printed = together
   steps = [row['step'] for row in rows(workdir) if 'train/loss' in row]
-  assert steps == [1, 2, 3, 4, 5, 6]
+  assert steps == [*range(1, 13)]
   assert len([row for row in rows(workdir) if 'val/miou' in row]) == 2
   assert ['val mIoU' in out for out in printed] == [True, False]
 
 
 def test_killed_and_stopped_the_others_end_and_all_go_on(alone, runs, tmp_path):
   workdir = tmp_path / 'run'
-  for who, how, step in ((1, signal.SIGKILL, 1), (0, signal.SIGSTOP, 3)):
+  # One of them is told to stop, all do, at the same step.
+  processes = runs.job(workdir)
+  wait_for_checkpoint(workdir, 1, processes)
+  processes[1].send_signal(signal.SIGTERM)
+  told = [process.communicate(timeout=60)[1] for process in processes]
+  assert [process.returncode for process in processes] == [75, 75], told
+  newest = checkpoint.steps(workdir)[0][-1]
+  assert newest < 12
+  for who, words in zip(('another process', 'SIGTERM'), told):
+    assert f'{who}' in words
+    assert f'stopped after step {newest} of 12' in words
+  for who, how, step in ((1, signal.SIGKILL, 7), (0, signal.SIGSTOP, 9)):
     processes = runs.job(workdir)
     wait_for_checkpoint(workdir, step, processes)
     victim, other = processes[who], processes[1 - who]
