@@ -69,6 +69,11 @@ def crf_search(
     RunError: No run, no such checkpoint, other classes, or bad options.
     DataError: Data missing or unusable.
   """
+  if jax.process_count() > 1:
+    raise RunError(
+      f'crf_search is for one process, not for {jax.process_count()}. '
+      'Start it without the flags of a job.'
+    )
   config, info, variables, step = workdir_lib.load_run(workdir, step=step)
   split = split or config.dataset.eval_split
   if len(output_strides) > 1 or crf is False:

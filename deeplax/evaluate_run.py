@@ -130,15 +130,16 @@ def evaluate_run(
     views_words = evaluation_table.describe(options)
     head = f'{workdir}, step {step}, {split}: {views_words}'
     if jax.process_index() == 0:
-      path = evaluation_files.write(
-        workdir, split, step, options, evaluation, info, measured
-      )
+      # First of all: they must not be lost where nothing can be written.
       words = evaluation_table.table(evaluation, info, split, config)
       print(f'\n{head}\n{words}')
       if measured:
         device = jax.local_devices()[0].device_kind
         each = f'each of {measured.devices} ' if measured.devices > 1 else ''
         print(f'{"one picture":<22}{measured} on {each}{device}')
+      path = evaluation_files.write(
+        workdir, split, step, options, evaluation, info, measured
+      )
       print(f'Written to {path}')
     evaluations.append(evaluation)
     costs.append(measured)

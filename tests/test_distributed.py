@@ -21,8 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 CLUSTER = ROOT / 'launch' / 'cluster'
 HEARTBEAT = 10  # seconds
 
-# Twelve steps of the smallest network on an odd number of pictures, which can not
-# be shared out evenly.
+# Twelve steps of the smallest network on pictures that can not be shared out
+# evenly.
 CONFIG = """
 from configs import common
 def get_config():

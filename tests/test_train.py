@@ -247,6 +247,19 @@ def test_a_signal_finishes_the_step_and_the_run_goes_on(
   assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_a_clock_that_is_set_back_changes_nothing(
+  finished, tmp_path, monkeypatch
+):
+  folder = tmp_path / 'run'
+  stopped_at(monkeypatch, loop.Loop, 'report', 4, folder)
+  years = itertools.count(1)
+  monkeypatch.setattr(time, 'time', lambda: 1.5e9 - 3e7 * next(years))
+  monkeypatch.setattr(time, 'time_ns', lambda: int(1.5e18) - next(years))
+  train.train_and_evaluate(tiny_config(), folder)
+  assert_same_run(finished, folder)
+  assert checkpoint.steps(folder)[0][-2:] == [5, 6]
+
+
 def test_the_second_signal_ends_it_at_once(tmp_path, monkeypatch):
   def save(*_):
     signal.raise_signal(signal.SIGTERM)

@@ -10,8 +10,7 @@ restart at `start_step` changes what a step sees, down to the row of a picture,
 which decides what dropout drops.
 """
 
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,8 @@ import numpy as np
 from deeplax.data import grouping
 from deeplax.data import ops as operations
 from deeplax.data.collate import Batch, Collate, Load
-from deeplax.data.errors import DataError
+from deeplax.data.faults import Faults, checked
 from deeplax.data.workers import Elements
-
-_log = logging.getLogger(__name__)
 
 # Finished elements that each worker keeps: a whole batch when training, a
 # picture when evaluating.
@@ -30,7 +27,6 @@ _TRAIN_BUFFER = 1
 _EVAL_BUFFER = 2
 # Without a bound, Grain's length is 2**63 - 1, which batches of 1 overflow.
 _POSITIONS = 2**52
-_MESSAGES = 100  # of skipped examples that are kept
 
 
 class Batches(Iterator):
@@ -147,8 +143,8 @@ def train_batches(
     .slice(slice(start_step, None))
   )
   elements = Elements(dataset, workers=workers, buffer=_TRAIN_BUFFER)
-  faults = _Faults(on_error, most_in_a_row=len(source))
-  return Batches(_checked(elements, faults), elements, faults)
+  faults = Faults(on_error, most_in_a_row=len(source))
+  return Batches(checked(elements, faults), elements, faults)
 
 
 def batch_indices(
@@ -217,7 +213,7 @@ def eval_batches(
   _check(source, batch_size, workers, process_index, process_count, on_error)
   import grain
 
-  faults = _Faults(on_error)
+  faults = Faults(on_error)
   share = len(range(process_index, len(source), process_count))
   if not share:  # more processes than pictures
     return Batches(iter(()), None, faults)
@@ -227,7 +223,7 @@ def eval_batches(
     .slice(slice(process_index, None, process_count))
   )
   elements = Elements(dataset, workers=min(workers, share), buffer=_EVAL_BUFFER)
-  batches = grouping.by_shape(_checked(elements, faults), batch_size)
+  batches = grouping.by_shape(checked(elements, faults), batch_size)
   return Batches(batches, elements, faults)
 
 
@@ -249,62 +245,3 @@ def _check(source, batch_size, workers, process_index, process_count, on_error):
     )
   if on_error not in ('raise', 'skip'):
     raise ValueError(f"on_error is {on_error!r}; expected 'raise' or 'skip'.")
-
-
-class _Faults:
-  """What is to be done about errors, and what has been met."""
-
-  def __init__(self, on_error: str, most_in_a_row: int | None = None):
-    self._raise = on_error == 'raise'
-    self._most_in_a_row = most_in_a_row
-    self._in_a_row = 0
-    self.skipped = 0
-    self.messages: dict[str, None] = {}  # an ordered set
-
-  def take(self, errors: Sequence[DataError], good: bool) -> None:
-    """Raises the first of `errors` or counts them all."""
-    for error in errors:
-      if self._raise:
-        raise error
-      self.skipped += 1
-      message = str(error)
-      if message not in self.messages and len(self.messages) < _MESSAGES:
-        self.messages[message] = None
-        _log.warning('skipped: %s', message)
-        if len(self.messages) == _MESSAGES:
-          _log.warning('Further examples that are skipped are only counted.')
-    self._in_a_row = 0 if good else self._in_a_row + len(errors)
-    if self._most_in_a_row and self._in_a_row >= self._most_in_a_row:
-      raise DataError(
-        f'not one of the last {self._in_a_row} examples can be used, with '
-        f"on_error 'skip'. The last one: {errors[-1]}",
-        kind='nothing usable',
-      )
-
-
-def _checked(elements: Iterable[dict], faults: _Faults) -> Iterator[dict]:
-  """The elements that hold pictures; errors go to `faults` on the way.
-
-  Errors travel as data: raised in a worker they would come wrapped, and at a
-  moment that depends on the number of workers.
-  """
-  for element in elements:
-    errors, fatal = element.pop('errors'), element.pop('fatal', None)
-    # A picture of its own (evaluation) has no 'valid' yet.
-    good = 'image' in element and np.any(element.get('valid', True))
-    faults.take(errors, good=bool(good))
-    if fatal is not None:
-      raise fatal
-    if 'image' in element:
-      owned = {k: _own(v) for k, v in element.items()}
-      del element  # not to hold shared memory until the next one is asked for
-      yield owned
-
-
-def _own(value: Any) -> Any:
-  """Copies out of workers' shared memory, which is then free at once.
-
-  Otherwise a batch that lives until the process ends leaks its segment.
-  """
-  shared = isinstance(value, np.ndarray) and type(value) is not np.ndarray
-  return np.array(value) if shared else value

@@ -30,6 +30,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeplax.data import json_text
+from deeplax.data.datasets._mapped import AGAIN, Mapped, damaged
 from deeplax.data.errors import DataError, missing_data
 from deeplax.data.files import read_bytes
 from deeplax.data.info import DatasetInfo
@@ -42,7 +43,6 @@ _HOW = (
   'Write it with launch/prepare.py --to=memmap; the same command goes on where '
   'an interrupted one stopped.'
 )
-_AGAIN = 'Delete the folder and prepare it again.'
 
 
 def files(extras: Sequence[str] = ()) -> dict[str, tuple[str, int]]:
@@ -113,13 +113,13 @@ class MemmapSource:
         )
     self._index, self._ids = _read_index(self._folder, head)
     if not self._ids:
-      raise _damaged(self._folder, 'it holds no picture')
+      raise damaged(self._folder, 'it holds no picture')
     pixels = int(self._index[-1, :2].prod() + self._index[-1, 2])
     self._sizes = head['sizes']
     for name, size in files(head['extras']).values():
       path = os.path.join(self._folder, name)
       _check_size(path, self._sizes[name], pixels * size)
-    self._maps: dict[str, _Mapped] = {}
+    self._maps: dict[str, Mapped] = {}
 
   def __reduce__(self):
     return MemmapSource, (self._folder, self._extras)
@@ -152,7 +152,7 @@ class MemmapSource:
       raise DataError(
         f'the label of {self._ids[index]} has ids other than '
         f'0..{self.info.num_classes - 1} and 255.',
-        fix=_AGAIN,
+        fix=AGAIN,
         file=os.path.join(self._folder, files()['label'][0]),
         kind='ids out of range',
       )
@@ -167,36 +167,12 @@ class MemmapSource:
     """The whole file; mapped on first use, once in each process."""
     if key not in self._maps:
       name = files(self._extras)[key][0]
-      self._maps[key] = _Mapped(
+      self._maps[key] = Mapped(
         os.path.join(self._folder, name),
         EXTRA_TYPES.get(key, np.uint8),
         self._sizes[name],
       )
     return self._maps[key].array()
-
-
-class _Mapped:
-  """A mapped file that is not read behind its end."""
-
-  def __init__(self, path: str, dtype: type, size: int):
-    self._path, self._size = path, size
-    try:
-      self._file = open(path, 'rb')  # noqa: SIM115
-    except OSError as error:
-      raise _damaged(path, f"can't be opened: {error.strerror}") from error
-    self._check()
-    self._array = np.asarray(np.memmap(self._file, dtype, mode='r'))
-
-  def array(self) -> np.ndarray:
-    """All of it, flat."""
-    self._check()
-    return self._array
-
-  def _check(self) -> None:
-    # Of the file that is mapped: another one of its name may be there by now.
-    size = os.fstat(self._file.fileno()).st_size
-    if size != self._size:
-      raise _damaged(self._path, f'it has {size} bytes, expected {self._size}')
 
 
 def is_finished(folder: str | os.PathLike) -> bool:
@@ -234,7 +210,7 @@ def _read_head(folder: str) -> tuple[dict, DatasetInfo]:
   except (ValueError, KeyError, TypeError) as error:
     raise DataError(
       f'not the head of a {FORMAT!r} ({str(error)[:300]}).',
-      fix=_AGAIN,
+      fix=AGAIN,
       file=path,
       kind='damaged file',
     ) from error
@@ -248,23 +224,23 @@ def _read_index(folder: str, head: dict) -> tuple[np.ndarray, list[str]]:
     contents[name] = read_bytes(path)
     digest = hashlib.sha256(contents[name]).hexdigest()
     if digest != head['digests'][name]:
-      raise _damaged(path, 'its content is not what was written')
+      raise damaged(path, 'its content is not what was written')
   try:
     index = _parse_index(contents[INDEX_FILE])
   except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
     reason = ' '.join(str(error).split())[:200]
-    raise _damaged(
+    raise damaged(
       os.path.join(folder, INDEX_FILE), f'it is no index ({reason})'
     ) from error
   path = os.path.join(folder, IDS_FILE)
   try:
     ids = json_text.parse(contents[IDS_FILE])
   except ValueError as error:
-    raise _damaged(path, f'it is no JSON ({error})') from error
+    raise damaged(path, f'it is no JSON ({error})') from error
   if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
-    raise _damaged(path, 'it is no list of texts')
+    raise damaged(path, 'it is no list of texts')
   if len(ids) != len(index):
-    raise _damaged(path, f'it has {len(ids)} ids for {len(index)} pictures')
+    raise damaged(path, f'it has {len(ids)} ids for {len(index)} pictures')
   return index, ids
 
 
@@ -299,13 +275,4 @@ def _check_size(path: str, size: int, expected: int):
   found = os.path.getsize(path) if os.path.exists(path) else None
   if found != size or size != expected:
     what = 'the file is missing' if found is None else f'it has {found} bytes'
-    raise _damaged(path, f'{what}, expected {expected}')
-
-
-def _damaged(path: str, what: str) -> DataError:
-  return DataError(
-    f'{what}.',
-    fix=_AGAIN,
-    file=path,
-    kind='damaged file',
-  )
+    raise damaged(path, f'{what}, expected {expected}')
