@@ -137,7 +137,7 @@ def test_every_config_says_how_it_is_trained(path, documents):
 
 def test_what_is_trained_may_be(documents, tmp_path):
   for command in (c for found in documents.values() for c in found):
-    if command['words'][0] == 'launch/train.py':
+    if command['words'][0] == 'launch/train.py' and command['config']:
       path = tmp_path / 'config.json'
       path.write_text(json.dumps(command['config']))
       config = config_lib.load(path)
