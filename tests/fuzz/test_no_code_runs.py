@@ -133,8 +133,8 @@ def test_who_unpickles():
     if risky.search(line)
   ]
   known = [
-    'deeplax/data/collate.py: return type(pickle.loads(pickle.dumps(error))) is '
-    'type(error)',  # an error of our own, on its way from a worker
+    'deeplax/data/collate.py: return type(pickle.loads(pickle.dumps(error)))'
+    ' is type(error)',  # an error of our own, on its way from a worker
     "deeplax/pretrained/pytorch.py: tree = torch.load(file, map_location='cpu',"
     ' weights_only=True)',
   ]

@@ -55,7 +55,7 @@ def info(data_dir: str, argument: str = '') -> DatasetInfo:
 def read_table(path: str, name: str) -> DatasetInfo:
   """The class table in a file like classes.json."""
   if os.path.exists(path) and not os.path.isfile(path):
-    raise _table_error(path, 'a folder, a pipe or a device, not a file')
+    raise _table_error(path, 'a directory, a pipe or a device, not a file')
   try:
     with open(path, encoding='utf-8-sig') as file:  # Windows adds a mark
       tree = json_text.parse(file.read())

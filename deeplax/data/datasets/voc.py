@@ -149,7 +149,7 @@ def _read_list(root: str, split: str) -> list[str]:
   path = os.path.join(folder_of_lists, f'{split}.txt')
   try:
     if os.path.exists(path) and not os.path.isfile(path):
-      raise OSError('a folder, a pipe or a device, not a file')
+      raise OSError('a directory, a pipe or a device, not a file')
     with open(path, encoding='utf-8-sig') as file:
       # trainaug.txt is also passed on with paths: /JPEGImages/X.jpg /...png
       rows = [line.split() for line in file if line.strip()]
