@@ -86,7 +86,9 @@ def _train(config, workdir, stop, stack):
           examine_labels(config)
     if config.input.cache:
       folder = pathlib.Path(config.input.cache) / dataset.train_split
-      train_source = write_memmap.ensure_memmap(train_source, info, folder)
+      train_source = write_memmap.ensure_memmap(
+        train_source, info, folder, on_error=dataset.on_error
+      )
     with distributed.first_alone('class weights') as first:
       if first and fresh:
         recipe.count_class_weights(config, info, train_source, workdir)

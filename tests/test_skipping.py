@@ -24,6 +24,22 @@ def mine(root, **changes):
   )
 
 
+def test_a_cache_skips_what_the_files_would(tmp_path):
+  found = []
+  for cache in ('', str(tmp_path / 'cache')):
+    config = mine(
+      tmp_path, **{'dataset.on_error': 'skip', 'input.cache': cache}
+    )
+    (tmp_path / 'train/images/3.png').write_bytes(b'not any more')
+    run = tmp_path / f'run{len(found)}'
+    train.train_and_evaluate(config, run)
+    found.append([r for r in summaries.read(run) if 'train/loss' in r])
+  for plain, cached in zip(*found, strict=True):
+    for name in ('train/loss', 'train/skipped_examples'):
+      assert plain[name] == cached[name]
+  assert found[0][-1]['train/skipped_examples'] == 3
+
+
 @pytest.fixture
 def breaking(tmp_path, monkeypatch):
   """After the first evaluation a mask is no more."""

@@ -5,6 +5,7 @@ import io
 import logging
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -19,7 +20,7 @@ from deeplax.data.durable import (
 )
 from deeplax.data.errors import DataError
 from deeplax.data.identity import Identity, checked, identify
-from deeplax.data.info import DatasetInfo
+from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,11 @@ _SYNC_COUNT, _SYNC_BYTES = 32, 1 << 26
 
 
 def ensure_memmap(
-  source, info: DatasetInfo, directory: str | os.PathLike
+  source,
+  info: DatasetInfo,
+  directory: str | os.PathLike,
+  *,
+  on_error: str = 'raise',
 ) -> memmap.MemmapSource:
   """The memory map of `source` in `directory`, written first if need be.
 
@@ -38,15 +43,39 @@ def ensure_memmap(
     source: A `deeplax.data.Source`.
     info: Its class table.
     directory: Folder of this one split.
+    on_error: `'skip'` gives a bad example its place, where it raises its
+      `DataError` again whenever it is asked for.
 
   Raises:
     DataError: The folder holds another source, the disk is full, or an example
       is bad.
   """
+  if on_error == 'skip':
+    source = _Marking(source)
   if not memmap.is_finished(directory):
     _log.info('Decoding %d pictures into %s', len(source), directory)
   write_memmap(source, info, directory)
   return memmap.MemmapSource(directory)
+
+
+class _Marking:
+  """A source whose bad examples are one void pixel and the reason as id."""
+
+  def __init__(self, source):
+    self._source = source
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    try:
+      return checked(self._source[index], index)
+    except DataError as error:
+      return {
+        'image': np.zeros((1, 1, 3), np.uint8),
+        'label': np.full((1, 1), IGNORE_LABEL, np.uint8),
+        'id': f'{memmap.UNUSABLE}{error}',
+      }
 
 
 def write_memmap(

@@ -36,6 +36,8 @@ from deeplax.data.files import read_bytes
 from deeplax.data.info import DatasetInfo
 
 FORMAT = 'deeplax memory map 1'
+# Begins the id of an example that was bad; the reason follows.
+UNUSABLE = 'unusable: '
 INFO_FILE, INDEX_FILE, IDS_FILE = 'info.json', 'index.npy', 'ids.json'
 EXTRA_TYPES = {'instance': np.int32, 'disparity': np.float32}
 
@@ -160,6 +162,13 @@ class MemmapSource:
 
   def _place(self, index: int) -> tuple[int, int, slice]:
     """Height, width, and the pixels' place in the files."""
+    if self._ids[index].startswith(UNUSABLE):
+      raise DataError(
+        self._ids[index].removeprefix(UNUSABLE),
+        fix=f'It was so when {self._folder} was written; delete that after '
+        'mending it.',
+        kind='unusable when written',
+      )
     height, width, start = self._index[index].tolist()
     return height, width, slice(start, start + height * width)
 
