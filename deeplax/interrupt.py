@@ -6,11 +6,16 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
+from deeplax import supervisor
 from deeplax.errors import Stopped
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Seconds: SLURM, for one, tells all processes of a step, and then the parent
+# passes on what it was told.
+_ECHO = 1.0
 
 
 @contextlib.contextmanager
@@ -79,6 +84,7 @@ class Stop:
     self.signal: int | None = None
     self.put_off = False
     self._refused = False
+    self._since = 0.0
 
   def __bool__(self) -> bool:
     return self.signal is not None
@@ -91,6 +97,10 @@ class Stop:
   def take(self, number: int, otherwise: Callable[[], None]) -> None:
     """What the handler of a signal does; `otherwise` is its usual effect."""
     first, self.signal = self.signal is None, self.signal or number
+    now = time.monotonic()
+    self._since = now if first else self._since
+    if supervisor.is_watched() and 0 < now - self._since < _ECHO:
+      return
     if first and self.put_off:
       # Not through a logger: whatever it locks may be locked at this moment.
       words = f'{self.name}: the step is finished and saved; once more ends it.'

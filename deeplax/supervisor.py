@@ -51,6 +51,11 @@ def join_parent(silence: float) -> bool:
   return True
 
 
+def is_watched() -> bool:
+  """Whether this process has such a parent."""
+  return _to_parent is not None
+
+
 def beat() -> None:
   """Says that there is progress: a step, a batch. Nothing without a parent."""
   if _to_parent is not None:

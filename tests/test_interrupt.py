@@ -1,5 +1,6 @@
 """Ctrl-C ends a command, wherever it strikes."""
 
+import contextlib
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from deeplax import interrupt
+from deeplax import interrupt, supervisor
 
 
 class Careless:
@@ -51,6 +52,23 @@ def test_without_one_nothing_changes():
   with interrupt.insistent():
     assert signal.getsignal(signal.SIGINT) is not before
   assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize('watched', [False, True])
+def test_what_a_parent_passes_on_is_the_same_signal(monkeypatch, watched):
+  monkeypatch.setattr(supervisor, 'is_watched', lambda: watched)
+  with interrupt.stoppable() as stop:
+    stop.put_off = True
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(0.01)
+    with (
+      contextlib.nullcontext() if watched else pytest.raises(KeyboardInterrupt)
+    ):
+      signal.raise_signal(signal.SIGTERM)
+    assert stop.name == 'SIGTERM'
+    monkeypatch.setattr(interrupt, '_ECHO', 0)
+    with pytest.raises(KeyboardInterrupt):
+      signal.raise_signal(signal.SIGTERM)
 
 
 def test_where_it_is_ignored_it_stays_ignored():
