@@ -56,8 +56,9 @@ def convert(
   config = ml_collections.ConfigDict(config)
   # There is no run whose pixels were counted: evaluation weighs all alike.
   config.loss.class_weights_from_data = False
-  workdir_lib.prepare(output, config, info)
-  checkpoint.save_variables(output / 'checkpoints', variables)
-  report_file = output / workdir_lib.CONVERSION
-  report_file.write_text(f'{source}: {weights}\n{report}\n')
+  with workdir_lib.locked(output):
+    workdir_lib.prepare(output, config, info)
+    checkpoint.save_variables(output / 'checkpoints', variables)
+    report_file = output / workdir_lib.CONVERSION
+    report_file.write_text(f'{source}: {weights}\n{report}\n')
   return report

@@ -208,19 +208,42 @@ def keras_files() -> list[tuple[str, bytes]]:
   return [*found, ('a.keras', archive.getvalue())]
 
 
+SMALL_DEEPLAB = dict(
+  encoder='mobilenet_v2',
+  variant='0.25',
+  output_stride=8,
+  atrous_rates=(),
+  head_channels=16,
+  decoder='none',
+  align_corners=True,
+  input_norm='symmetric',
+  encoder_bn_epsilon=1e-3,
+)
+
+
 def tflite_files() -> list[tuple[str, bytes]]:
   """Real ones, else a small one of TensorFlow's converter."""
   real = _real('weights/*.tflite')
   if real:
     return real
-  import tensorflow as tf
+  import jax
 
+  from deeplax import models
   from tests.pretrained import tf_mobilenet
 
-  def network(x):
-    return tf.nn.conv2d(x, np.ones((3, 3, 3, 8), 'f'), 2, 'SAME')
+  model = models.build(5, **SMALL_DEEPLAB)
+  shapes = {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf.shape
+    for path, leaf in jax.tree_util.tree_leaves_with_path(
+      models.abstract_variables(model)
+    )
+  }
+  weights = tf_mobilenet.Weights(shapes)
 
-  return [('small.tflite', tf_mobilenet.convert(network, (32, 32)))]
+  def network(x):
+    return tf_mobilenet.network(weights, x, strides=8, options=SMALL_DEEPLAB)
+
+  return [('small.tflite', tf_mobilenet.convert(network, (65, 65)))]
 
 
 def _real(*patterns: str) -> list[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ import numpy as np
 from tests.fuzz import mutate, seeds
 from tests.fuzz.readers import Reader
 
-# What the real files are, and what a small one is refused for.
+# What the real files are.
 _DEEPLAB = dict(
   encoder='mobilenet_v2',
   variant='0.5',
@@ -49,6 +49,7 @@ def _fresh(name):
   classes, keys = {
     'deeplab': (21, _DEEPLAB),
     'classifier': (1001, _CLASSIFIER),
+    'small': (5, seeds.SMALL_DEEPLAB),
   }[name]
   return keys, models.initialize(models.build(classes, **keys), 0)
 
@@ -60,6 +61,7 @@ def read_tflite(path: pathlib.Path) -> None:
   file = pretrained.read('tflite', path)
   _check(file)
   kind = 'classifier' if 'imagenet' in path.name else 'deeplab'
+  kind = 'small' if path.name == 'small.tflite' else kind
   keys, fresh = _fresh(kind)
   filled, _ = pretrained.fill('tflite', file, fresh, options=keys)
   assert filled.keys() == fresh.keys()
