@@ -50,6 +50,26 @@ def keep(
   return folder
 
 
+def message(found: str, kept: str, folder: pathlib.Path, allowed: int) -> str:
+  """What a run that ends here says of it.
+
+  Args:
+    found: What is not finite, and where.
+    kept: What there is to go on from.
+    folder: Of `keep`.
+    allowed: Steps that were left out before.
+  """
+  skipped = f', after {allowed} that were left out' if allowed else ''
+  return (
+    f'{found}{skipped}. The {kept}. The state before this step and the ids of '
+    f'its batch are kept: launch/train.py --replay={folder} runs it alone and '
+    'says where the first such number appears. Try a lower schedule.peak, a '
+    'warm-up (schedule.warmup_steps), or gradient clipping '
+    '(optimizer.clip_norm), with another --workdir; or leave such steps out '
+    '(optimizer.skip_nonfinite=3).'
+  )
+
+
 def load(folder: pathlib.Path) -> dict[str, Any]:
   """`'step'`, `'metrics'` (strings) and `'ids'` of what `keep` wrote.
 

@@ -23,6 +23,7 @@ from deeplax import (
   visualize,
 )
 from deeplax.checkpoint import BEST_METRIC, Checkpointer
+from deeplax.clock import Clock
 from deeplax.data import DataError
 from deeplax.data.info import DatasetInfo
 from deeplax.data.workers import WorkerError
@@ -120,7 +121,7 @@ class Loop:
     config = self.config
     total = config.total_steps
     scalars = {}
-    clock = _Clock()
+    clock = Clock()
     first = self.step + 1
     for batch in batches:
       previous = self.step, self.metrics
@@ -215,15 +216,7 @@ class Loop:
       self.workdir, self.state, step, values, self.batch_ids(step)
     )
     allowed = self.config.optimizer.skip_nonfinite
-    skipped = f', after {allowed} that were left out' if allowed else ''
-    return (
-      f'{found}{skipped}. The {kept}. The state '
-      f'before this step and the ids of its batch are kept: launch/train.py '
-      f'--replay={folder} runs it alone and says where the first such number '
-      'appears. Try a lower schedule.peak, a warm-up (schedule.warmup_steps), '
-      'or gradient clipping (optimizer.clip_norm), with another --workdir; or '
-      'leave such steps out (optimizer.skip_nonfinite=3).'
-    )
+    return bad_steps.message(found, kept, folder, allowed)
 
   def save(self) -> None:
     """Saves the state after this step, once it is known to be finite."""
@@ -302,28 +295,3 @@ class Loop:
     )
     self.checkpointer.score(step, scalars[BEST_METRIC])
     return scalars
-
-
-class _Clock:
-  """Seconds a step, without compilation, evaluation and saving."""
-
-  def __init__(self):
-    self._since = None
-
-  def start(self, step: int) -> None:
-    self._step, self._since, self._spent = step, time.perf_counter(), 0.0
-
-  def lap(self, step: int) -> float | None:
-    """Mean seconds a step since the last lap, or None before there is one."""
-    if self._since is None or step == self._step:
-      return None
-    now = time.perf_counter()
-    seconds = (self._spent + now - self._since) / (step - self._step)
-    self.start(step)
-    return seconds
-
-  def pause(self) -> None:
-    self._spent += time.perf_counter() - self._since
-
-  def resume(self) -> None:
-    self._since = time.perf_counter()

@@ -16,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import benchmark, cli
+from deeplax import benchmark, cli, cli_flags
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'What to measure: a network, or the data of one.'
@@ -25,7 +25,7 @@ WHAT = flags.DEFINE_enum('what', 'input', [*benchmark.PARTS], 'The part.')
 OUTPUT = flags.DEFINE_string('output', None, 'Append the JSON line to a file.')
 # Each part takes some of these; where one is not given, its own default.
 REST = (
-  cli.define_size('size', 'Of the pictures: train, eval, crf.'),
+  cli_flags.define_size('size', 'Of the pictures: train, eval, crf.'),
   flags.DEFINE_integer('batch_size', None, 'Pictures in a batch.', 1),
   flags.DEFINE_integer('repeats', None, 'Measurements.', 1),
   flags.DEFINE_enum(

@@ -15,12 +15,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli, config_files
+from deeplax import cli, cli_flags, config_files
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A file of configs/, run as code; variants after a colon.'
 )
-SIZE = cli.define_size('size', 'Of the picture. Default: the training crop.')
+SIZE = cli_flags.define_size('size', 'Default: the training crop.')
 BATCH = flags.DEFINE_integer(
   'batch_size', None, "For --memory, which it implies. Default: the config's."
 )

@@ -11,25 +11,25 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from deeplax import cli
+from deeplax import cli, cli_flags
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Of a run.', required=True)
 SPLIT = flags.DEFINE_string('split', None, "Default: the config's eval_split.")
 STEP = flags.DEFINE_integer('step', None, 'Default: the best one.')
-STRIDES = cli.define_numbers(
+STRIDES = cli_flags.define_numbers(
   'output_stride', '8, 16, 32, or several.', kind=int
 )
-SCALES = cli.define_numbers('scales', 'Image scales to average over.')
+SCALES = cli_flags.define_numbers('scales', 'Image scales to average over.')
 FLIP = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')
-WINDOW = cli.define_window()
+WINDOW = cli_flags.define_window()
 DATA_DIR = flags.DEFINE_string('data_dir', None, "Default: the config's.")
 BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.', 1)
 MAX = flags.DEFINE_integer('max_pictures', None, 'Only the first.', 1)
 WORKERS = flags.DEFINE_integer('workers', None, 'Processes that read.', 0)
-SPATIAL = cli.define_spatial()
-CRF = cli.define_crf()
+SPATIAL = cli_flags.define_spatial()
+CRF = cli_flags.define_crf()
 SEARCH = flags.DEFINE_bool('crf_search', False, 'Try parameters of the CRF.')
-PROCESSES = cli.define_distributed()
+PROCESSES = cli_flags.define_distributed()
 
 
 def main(argv):

@@ -12,7 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from deeplax import cli
+from deeplax import cli, cli_flags
 
 WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 INPUT = flags.DEFINE_multi_string(
@@ -22,13 +22,13 @@ OUTPUT = flags.DEFINE_string('output', None, 'Default: <workdir>/predictions.')
 FORMAT = flags.DEFINE_list('format', 'overlay', 'Also color,train_id,label_id.')
 STEP = flags.DEFINE_integer('step', None, 'Checkpoint. Default: the best one.')
 STRIDE = flags.DEFINE_integer('output_stride', None, '8, 16 or 32.')
-SCALES = cli.define_numbers('scales', 'Image scales to average over.')
+SCALES = cli_flags.define_numbers('scales', 'Image scales to average over.')
 FLIP = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')
-WINDOW = cli.define_window()
+WINDOW = cli_flags.define_window()
 FULL = flags.DEFINE_bool('full_size', False, 'Leave out resizes of input.eval.')
 BATCH = flags.DEFINE_integer('batch_size', None, 'Pictures at once.', 1)
-SPATIAL = cli.define_spatial()
-CRF = cli.define_crf()
+SPATIAL = cli_flags.define_spatial()
+CRF = cli_flags.define_crf()
 flags.mark_flag_as_required('workdir')
 
 

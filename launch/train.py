@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli, config_files, distributed
+from deeplax import cli, cli_flags, config_files, distributed
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A file of configs/, run as code; variants after a colon.'
@@ -25,7 +25,7 @@ WORKDIR = flags.DEFINE_string(
 REPLAY = flags.DEFINE_string(
   'replay', None, 'Folder of a step that was not finite: runs it with checks.'
 )
-PROCESSES = cli.define_distributed()
+PROCESSES = cli_flags.define_distributed()
 
 
 def main(argv):

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from deeplax import cli, config_files
+from deeplax import cli, cli_flags, config_files
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -116,7 +116,7 @@ def test_help_is_no_error(tmp_path):
 )
 def test_what_ends_a_command(raised, code, words):
   script = f"""
-from deeplax import cli, config_files
+from deeplax import cli, cli_flags, config_files
 from deeplax.data import DataError
 from deeplax.errors import ConfigError, RunError
 def main(argv):
@@ -137,7 +137,7 @@ cli.run(main)
 
 def test_a_reader_that_leaves_is_no_error_worth_a_word():
   script = """
-from deeplax import cli, config_files
+from deeplax import cli, cli_flags, config_files
 def main(argv):
   print('a line\\n' * 100_000)
 cli.run(main)
@@ -165,7 +165,7 @@ cli.run(main)
   ],
 )
 def test_numbers_between_commas(text, words):
-  parser = cli._Numbers(int, 2, 1)
+  parser = cli_flags.Numbers(int, 2, 1)
   assert parser.parse('4,5') == (4, 5)
   with pytest.raises(ValueError, match=words):
     parser.parse(text)
@@ -174,7 +174,7 @@ def test_numbers_between_commas(text, words):
 def test_closed_streams():
   script = """
 import sys
-from deeplax import cli, config_files
+from deeplax import cli, cli_flags, config_files
 def main(argv):
   print(sys.stderr.isatty(), sys.stdout.isatty())
 cli.run(main)

@@ -28,7 +28,14 @@ ALLOWED = {
   'data': {'data', 'errors', 'atomic'},
   'pretrained': {'pretrained', 'errors', 'models', 'ops'},
   'optimizers': set(),
-  'checkpoint': {'atomic', 'checksums', 'errors', 'sharding', 'state'},
+  'checkpoint': {
+    'checkpoint',
+    'atomic',
+    'checksums',
+    'errors',
+    'sharding',
+    'state',
+  },
   'crf': {'crf', 'errors'},
   'sharding': set(),
   'inference': {'ops'},
@@ -50,11 +57,11 @@ ALLOWED = {
 # Third-party packages and the only places where they may be imported.
 ROOMS = {
   'flax.linen': ('models/',),
-  'orbax': ('checkpoint.py',),
+  'orbax': ('checkpoint/',),
   'tensorflow': ('pretrained/tf_deeplab.py',),
   'torch': ('pretrained/pytorch.py', 'benchmark/peers/'),
   'clu': ('summaries.py',),
-  'absl': ('cli.py', 'data/'),
+  'absl': ('cli.py', 'cli_flags.py', 'data/'),
 }
 
 
