@@ -24,8 +24,13 @@ def write_json(path: str | os.PathLike, tree: Any) -> None:
 def publish(part: str | os.PathLike, path: str | os.PathLike) -> None:
   """Gives a finished, synced file or folder its final name, for good."""
   os.replace(part, path)
-  folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
+  sync_folder(os.path.dirname(os.path.abspath(path)))
+
+
+def sync_folder(folder: str | os.PathLike) -> None:
+  """The names in a folder are on the disk afterwards."""
+  handle = os.open(folder, os.O_RDONLY)
   try:
-    os.fsync(folder)
+    os.fsync(handle)
   finally:
-    os.close(folder)
+    os.close(handle)

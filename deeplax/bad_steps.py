@@ -1,13 +1,13 @@
 """What is kept of a step with a NaN or an infinity, to run it once more."""
 
 import pathlib
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from deeplax import atomic
+from deeplax import atomic, distributed
 from deeplax import config as config_lib
 from deeplax.checkpoint import Checkpointer
 from deeplax.errors import RunError
@@ -37,16 +37,19 @@ def keep(
     The folder.
   """
   folder = workdir / FOLDER / str(step)
-  folder.mkdir(parents=True, exist_ok=True)
+  with distributed.first_alone(f'bad step {step}') as first:
+    if first:
+      # There may be that of an earlier run, of another config.
+      shutil.rmtree(folder, ignore_errors=True)
+      folder.mkdir(parents=True)
+      # As words: JSON has no NaN.
+      numbers = {name: f'{np.asarray(v).item()}' for name, v in values.items()}
+      atomic.write_json(
+        folder / FILE, {'step': step, 'metrics': numbers, 'ids': list(ids)}
+      )
   checkpointer = Checkpointer(folder / 'checkpoints')
   checkpointer.save(state, step - 1)
   checkpointer.close()
-  if jax.process_index() == 0:
-    # As words: JSON has no NaN.
-    numbers = {name: f'{np.asarray(v).item()}' for name, v in values.items()}
-    atomic.write_json(
-      folder / FILE, {'step': step, 'metrics': numbers, 'ids': list(ids)}
-    )
   return folder
 
 

@@ -7,33 +7,40 @@ import hashlib
 import os
 import pathlib
 
+from deeplax import atomic
+
 FILE = 'checksums.txt'
 
 
 def write(folder: str | os.PathLike) -> None:
-  """Writes the sums of all files below `folder`, its final ones, into it."""
+  """Writes the sums of all files below `folder`, its final ones, into it.
+
+  All of it is on the disk afterwards.
+  """
   folder = pathlib.Path(folder)
-  names = sorted(
-    path.relative_to(folder).as_posix()
-    for path in folder.rglob('*')
-    if path.is_file()
-  )
-  lines = [f'{_sum(folder / n)}  {n}\n' for n in names if n != FILE]
-  (folder / FILE).write_text(''.join(lines))
+  paths = sorted(path for path in folder.rglob('*') if path.is_file())
+  lines = [
+    f'{_sum(path, sync=True)}  {path.relative_to(folder).as_posix()}\n'
+    for path in paths
+    if path != folder / FILE
+  ]
+  for below in folder.rglob('*'):
+    if below.is_dir():
+      atomic.sync_folder(below)
+  atomic.write(folder / FILE, ''.join(lines).encode())
 
 
 def damage(folder: str | os.PathLike) -> str:
-  """What is no longer as it was written, in words; '' if all is.
-
-  A folder without a list, of another program say, is not looked into.
-  """
+  """What is no longer as it was written, in words; '' if all is."""
   folder = pathlib.Path(folder)
   try:
     lines = (folder / FILE).read_text().splitlines()
-  except FileNotFoundError:
-    return ''
+  except FileNotFoundError:  # one that was being deleted, for example
+    return f'{FILE} is missing'
   except (OSError, UnicodeDecodeError) as error:
     return f'{FILE} can not be read ({error})'
+  if not lines:
+    return f'{FILE} is empty'
   for line in lines:
     expected, separator, name = line.partition('  ')
     if not separator:
@@ -47,6 +54,8 @@ def damage(folder: str | os.PathLike) -> str:
   return ''
 
 
-def _sum(path: pathlib.Path) -> str:
+def _sum(path: pathlib.Path, *, sync: bool = False) -> str:
   with path.open('rb') as file:
+    if sync:
+      os.fsync(file.fileno())
     return hashlib.file_digest(file, 'sha256').hexdigest()

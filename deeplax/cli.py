@@ -74,7 +74,7 @@ def run(
       os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
       return 1
     except (OSError, RuntimeError, MemoryError) as error:
-      words = _machine_is_full(error)
+      words = _machine_fails(error)
       if not words:
         raise
       words, code = f'error: {words}', 1
@@ -107,8 +107,8 @@ def _leave(words, code):
   os._exit(code)
 
 
-def _machine_is_full(error: Exception) -> str:
-  """In words, if memory or the disk is at its end; '' for other errors."""
+def _machine_fails(error: Exception) -> str:
+  """In words, if memory or the disk fails us; '' for other errors."""
   # Notes say, for one, with which file it happened.
   notes = getattr(error, '__notes__', [])
   full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -121,6 +121,12 @@ def _machine_is_full(error: Exception) -> str:
         'Free some space and start the same command again: a run goes on from '
         'its newest checkpoint.',
       ]
+    )
+  denied = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE)
+  if getattr(error, 'errno', None) in denied:
+    return (
+      f'{error.filename or "a file"} can not be written or read '
+      f'({error.strerror}). Give access to it, or choose another place.'
     )
   if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
     reason = f'{error}'.strip().partition('\n')[0][:300] or 'no reason given'
@@ -174,9 +180,10 @@ def fail(message: object, code: int) -> int:
 
 
 def say(message: str) -> None:
-  """Prints to stderr, wrapped."""
-  for part in message.splitlines():
-    print(textwrap.fill(part, 100, break_long_words=False), file=sys.stderr)
+  """Prints to stderr, wrapped; to nobody, where nobody reads it any more."""
+  with contextlib.suppress(OSError):
+    for part in message.splitlines():
+      print(textwrap.fill(part, 100, break_long_words=False), file=sys.stderr)
 
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:

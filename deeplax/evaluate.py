@@ -15,6 +15,7 @@ from deeplax.data import DataError, pipeline
 from deeplax.data.info import DatasetInfo
 from deeplax.instances import number_objects
 from deeplax.overlap import Threads
+from deeplax.prefetch import Prefetch
 from deeplax.tally import Tally
 
 
@@ -183,12 +184,15 @@ class Evaluator:
       dynamic_ncols=True,
       disable=not sys.stderr.isatty(),
     )
-    with bar, Threads() as threads, self._batches() as batches:
+    with (
+      bar,
+      Threads() as threads,
+      self._batches() as batches,
+      Prefetch(batches, lambda batch: batch, stop=stop) as ahead,
+    ):
       previous = None
-      for batch in batches:
+      for batch in ahead:
         if stop():
-          for tally in tallies:
-            tally.totals['stopped'] += 1
           break
         current = (batch, *self._dispatch(variables, batch, threads))
         # The device is busy with this batch while the one before is added.
@@ -201,6 +205,7 @@ class Evaluator:
         self._take(tallies, kept, *previous)
       for tally in tallies:
         tally.totals['skipped'] += batches.skipped
+        tally.totals['stopped'] += stop()
     evaluation = None
     for tally, pictures in reversed([*zip(tallies, kept)]):
       tally.add_processes()

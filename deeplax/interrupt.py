@@ -35,9 +35,13 @@ def insistent(every: float = 2.0) -> Iterator[None]:
   main = threading.main_thread().ident
 
   def insist():
-    while not done.wait(every):
+    while not done.wait(every) and said:
       if not _on_its_way(main):
         signal.pthread_kill(main, said[0])
+
+  def forget():
+    said.clear()
+    logging.disable(logging.NOTSET)
 
   def handle(number, frame):
     del frame
@@ -46,6 +50,8 @@ def insistent(every: float = 2.0) -> Iterator[None]:
     if not any(t.name == 'insist' for t in threading.enumerate()):
       threading.Thread(target=insist, name='insist', daemon=True).start()
     raise KeyboardInterrupt(number)
+
+  handle.forget = forget  # for whoever has taken it up after all
 
   def tell(dropped):
     if not said:  # what breaks after that is of no interest
@@ -83,7 +89,7 @@ class Stop:
   def __init__(self):
     self.signal: int | None = None
     self.put_off = False
-    self._refused = False
+    self._noted = self._refused = False
     self._since = 0.0
 
   def __bool__(self) -> bool:
@@ -94,20 +100,28 @@ class Stop:
     """`'SIGTERM'` or `'SIGINT'`."""
     return signal.Signals(self.signal).name
 
-  def take(self, number: int, otherwise: Callable[[], None]) -> None:
-    """What the handler of a signal does; `otherwise` is its usual effect."""
+  def take(self, number: int, otherwise: Callable[[], None]) -> bool:
+    """What the handler of a signal does; `otherwise` is its usual effect.
+
+    Returns:
+      Whether it is put off.
+    """
     first, self.signal = self.signal is None, self.signal or number
     now = time.monotonic()
     self._since = now if first else self._since
     if supervisor.is_watched() and 0 < now - self._since < _ECHO:
-      return
-    if first and self.put_off:
+      return True
+    # One that came before there was a step may have been dropped on its way up.
+    if self.put_off and not self._noted:
+      self._noted = True
       # Not through a logger: whatever it locks may be locked at this moment.
       words = f'{self.name}: the step is finished and saved; once more ends it.'
-      os.write(2, f'\n{words}\n'.encode())
-      return
-    self._refused = self.put_off
+      with contextlib.suppress(OSError):  # whoever read it was told, too
+        os.write(2, f'\n{words}\n'.encode())
+      return True
+    self._refused = self._noted
     otherwise()
+    return False
 
   @property
   def at_once(self) -> bool:
@@ -132,15 +146,17 @@ def stoppable() -> Iterator[Stop]:
           before(number, frame)
         raise KeyboardInterrupt(number)
 
-      stop.take(number, otherwise)
+      if stop.take(number, otherwise) and hasattr(before, 'forget'):
+        before.forget()
 
     return handle
 
   with _handlers(handler, replacing=lambda h: h is not signal.SIG_IGN):
     try:
       yield stop
-    except KeyboardInterrupt:
-      if not stop or stop.at_once:
+    except KeyboardInterrupt as error:
+      if not stop or stop.at_once or hasattr(error, 'at_once'):
+        error.at_once = True  # for one around this
         raise
       raise Stopped(
         f'{stop.name}: stopped before a step was done; there is nothing to '

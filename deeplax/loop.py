@@ -89,6 +89,13 @@ class Loop:
       DataError, WorkerError: Of the batches; what was done is saved.
     """
     total = self.config.total_steps
+    left_out, allowed = int(state.bad_steps), self.config.optimizer
+    if left_out > allowed.skip_nonfinite:
+      raise RunError(
+        f'this run has left out {left_out} steps that were not finite, and '
+        f'optimizer.skip_nonfinite is {allowed.skip_nonfinite} now. Start it '
+        f'with {left_out} or more, as before.'
+      )
     self.step, self.state, self.metrics = first_step, state, None
     bar = tqdm.tqdm(
       total=total,
@@ -212,15 +219,18 @@ class Loop:
     good = self.checkpointer.latest_step()
     kept = f'checkpoint of step {good} is good' if good else 'run began with it'
     # The step left the state as it was before it, see `steps`.
-    folder = bad_steps.keep(
-      self.workdir, self.state, step, values, self.batch_ids(step)
-    )
+    ids = self.batch_ids(step)
+    try:
+      folder = bad_steps.keep(self.workdir, self.state, step, values, ids)
+    except OSError as error:
+      return f'{found}. The {kept}. What led to it can not be kept ({error}).'
     allowed = self.config.optimizer.skip_nonfinite
     return bad_steps.message(found, kept, folder, allowed)
 
   def save(self) -> None:
     """Saves the state after this step, once it is known to be finite."""
     self.check(self.step, self.metrics)
+    self.writer.sync()  # what was written down must not be behind
     self.checkpointer.save(self.state, self.step)
 
   def rescue(self) -> None:
@@ -293,5 +303,6 @@ class Loop:
       ),
       time.perf_counter() - started,
     )
+    self.writer.sync()
     self.checkpointer.score(step, scalars[BEST_METRIC])
     return scalars

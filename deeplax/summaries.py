@@ -66,9 +66,10 @@ def read(workdir: pathlib.Path) -> list[dict[str, float]]:
   return [json.loads(line) for line in lines]
 
 
-def last_with(workdir: pathlib.Path, name: str) -> dict[str, float]:
-  """The last row of metrics.jsonl that has `name`, e.g. `'val/miou'`."""
-  rows = [row for row in read(workdir) if name in row]
+def last_evaluation(workdir: pathlib.Path) -> dict[str, float]:
+  """The figures of the last evaluation, those that are numbers."""
+  rows = read(workdir) if (workdir / FILE).exists() else []
+  rows = [row for row in rows if _is_evaluation(row)]
   return {k: v for k, v in rows[-1].items() if k != 'step'} if rows else {}
 
 
@@ -84,13 +85,13 @@ class Summaries:
   """
 
   def __init__(self, workdir: pathlib.Path, *, active: bool = True):
-    self._active = active
+    self._active, self._writer = active, None
     if not active:
       return
     # Line by line, so that a killed run leaves whole lines behind.
     self._file = (workdir / FILE).open('a', buffering=1)
     self._workdir = workdir
-    self._writer, self._opened, self._first = None, False, None
+    self._opened, self._first = False, None
 
   def open(self) -> None:
     """Opens the TensorBoard file and writes what `start` was given."""
@@ -110,15 +111,13 @@ class Summaries:
     row = {k: v for k, v in values.items() if math.isfinite(v)}
     self._file.write(json.dumps({'step': step} | row) + '\n')
     self.open()
-    if self._writer:
-      self._writer.write_scalars(step, values)
+    self._draw('write_scalars', step, values)
 
   def images(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
     """Writes uint8[H,W,3] pictures to TensorBoard."""
     self.open()
-    if self._active and self._writer:
-      batches = {name: image[None] for name, image in pictures.items()}
-      self._writer.write_images(step, batches)
+    batches = {name: image[None] for name, image in pictures.items()}
+    self._draw('write_images', step, batches)
 
   def start(self, step: int, config: dict[str, Any], params: Any) -> None:
     """Describes the run, for the head of TensorBoard's file.
@@ -138,19 +137,34 @@ class Summaries:
     )
     # Four spaces make a preformatted block in Markdown.
     block = ''.join(f'    {line}\n' for line in table.splitlines())
-    self._writer.write_texts(step, {'parameters': block})
-    self._writer.write_hparams(_hparams(config))
+    self._draw('write_texts', step, {'parameters': block})
+    self._draw('write_hparams', _hparams(config))
+
+  def _draw(self, method, *args):
+    """Calls TensorBoard's writer; metrics.jsonl does without it."""
+    if not self._writer:
+      return
+    try:
+      getattr(self._writer, method)(*args)
+    # Tensorflow's errors, of this call or an earlier one: a full disk, say,
+    # which must not hide that it is full for more important things.
+    except Exception as error:
+      log.warning('TensorBoard files end here: %s', str(error)[:300])
+      self._writer = None
+
+  def sync(self) -> None:
+    """What metrics.jsonl has is on the disk afterwards."""
+    if self._active:
+      os.fsync(self._file.fileno())
 
   def flush(self) -> None:
-    if self._active and self._writer:
-      self._writer.flush()
+    self._draw('flush')
 
   def close(self) -> None:
     if not self._active:
       return
     self._file.close()
-    if self._writer:
-      self._writer.close()
+    self._draw('close')
 
 
 def _hparams(tree, prefix=''):
@@ -182,5 +196,6 @@ def _tensorboard_writer(workdir):
   from clu import metric_writers  # imports tensorflow, seconds
 
   return metric_writers.AsyncWriter(
-    metric_writers.SummaryWriter(str(workdir)), num_workers=None
+    metric_writers.SummaryWriter(str(workdir)),
+    num_workers=1,  # several could overtake each other
   )

@@ -78,9 +78,12 @@ def _train(config, workdir, stop, stack):
   with supervisor.patience():
     with distributed.first_alone('workdir') as first:
       if first:
-        stack.enter_context(workdir_lib.locked(workdir))
+        patience = 120 if jax.process_count() > 1 else 0
+        stack.enter_context(workdir_lib.locked(workdir, patience=patience))
         checkpoint.set_damaged_aside(workdir / 'checkpoints')
         fresh = not workdir_lib.has_checkpoint(workdir)
+        if fresh:  # it may not have been before damage was set aside
+          config_lib.validate_start(config)
         workdir_lib.prepare(workdir, config, info)
         if fresh:
           examine_labels(config)
@@ -93,6 +96,11 @@ def _train(config, workdir, stop, stack):
       if first and fresh:
         recipe.count_class_weights(config, info, train_source, workdir)
     class_weights = recipe.class_weights(config, info, workdir)
+    distributed.agree(
+      'the workdir',
+      workdir_lib.who_locked(workdir),
+      f'It ({workdir}) must be a folder that all hosts share.',
+    )
 
   # ---- Model, optimiser, state.
   mesh = sharding.make_mesh(**config.mesh)
@@ -102,17 +110,21 @@ def _train(config, workdir, stop, stack):
   train_step, tx = recipe.make_step(config, info, model, mesh, class_weights)
   variables = models.initialize(model, config.seed)
   checkpointer = checkpoint.Checkpointer(workdir / 'checkpoints')
-  stack.callback(checkpointer.close)
+  # Who says so twice does not wait for a save.
+  stack.callback(lambda: stop.at_once or checkpointer.close())
   first_step = checkpointer.latest_step() or 0
-  distributed.agree(
-    'the newest checkpoint',
-    f'step {first_step}',
-    f'The workdir ({workdir}) must be a folder that all hosts share.',
-  )
   evaluated = checkpointer.has_score(first_step)
+  distributed.agree(
+    'what there is',
+    f'step {first_step}, evaluated: {evaluated}\n'
+    f'{len(train_source)} pictures for training, {len(eval_source)} for '
+    'evaluation\n'
+    f'class weights {class_weights}',
+    f'Workdir ({workdir}) and data must be the same on all hosts.',
+  )
   if first_step >= config.total_steps and evaluated:
     log.info('The run in %s is complete: %d steps.', workdir, first_step)
-    return summaries.last_with(workdir, checkpoint.BEST_METRIC)
+    return summaries.last_evaluation(workdir)
   if config.init_from and not first_step:
     variables = init_from.load_initial(
       config.init_from, variables, strict=config.init_strict

@@ -7,6 +7,7 @@ import os
 import pathlib
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,11 +28,16 @@ LOCK = '.lock'
 
 
 @contextlib.contextmanager
-def locked(workdir: pathlib.Path) -> Iterator[None]:
+def locked(workdir: pathlib.Path, *, patience: float = 0) -> Iterator[None]:
   """Makes the folder, and keeps other runs out of it while this one lasts.
 
   The lock is the kernel's (`flock`): it ends with its process, however that
   ends. The file stays, and means nothing by itself.
+
+  Args:
+    workdir: Of the run.
+    patience: Seconds to wait for the lock: a network drive may hold that of a
+      host that is no more for a while.
 
   Raises:
     RunError: If the folder can't be written, or another run is at work there.
@@ -48,7 +54,7 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     ) from error
   with file:
     try:
-      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      _lock(file, patience)
     except BlockingIOError as error:
       file.seek(0)
       raise RunError(
@@ -65,6 +71,23 @@ def locked(workdir: pathlib.Path) -> Iterator[None]:
     file.write(f'process {os.getpid()} on {socket.gethostname()}\n')
     file.flush()
     yield
+
+
+def who_locked(workdir: pathlib.Path) -> str:
+  """Process and host of the run that is, or was last, at work there."""
+  path = workdir / LOCK
+  return path.read_text().strip() if path.exists() else 'nobody'
+
+
+def _lock(file, patience):
+  end = time.monotonic() + patience
+  while True:
+    try:
+      return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      if time.monotonic() >= end:
+        raise
+      time.sleep(1)
 
 
 def prepare(

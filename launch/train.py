@@ -14,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli, cli_flags, config_files, distributed
+from deeplax import cli, cli_flags, config_files, distributed, interrupt
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A file of configs/, run as code; variants after a colon.'
@@ -37,14 +37,16 @@ def main(argv):
     return
   if CONFIG.value is None:
     return cli.fail('--config is missing (--help lists the flags).', 2)
-  # Imported here: worker processes import this file again.
-  from deeplax.train import train_and_evaluate
-
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   workdir = pathlib.Path(WORKDIR.value or f'runs/{config_files.run_name(name)}')
-  scalars = train_and_evaluate(CONFIG.value, workdir)
+  with interrupt.stoppable():  # the import takes seconds
+    # Imported here: worker processes import this file again.
+    from deeplax.train import train_and_evaluate
+
+    scalars = train_and_evaluate(CONFIG.value, workdir)
   if distributed.is_first():
-    print(f'val mIoU {scalars["val/miou"]:.4f}. Everything lies in {workdir}')
+    miou = scalars.get('val/miou', float('nan'))
+    print(f'val mIoU {miou:.4f}. Everything lies in {workdir}')
 
 
 if __name__ == '__main__':

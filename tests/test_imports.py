@@ -21,9 +21,9 @@ ALONE = {
   'state',
   'errors',
   'atomic',
-  'checksums',
 }
 ALLOWED = {
+  'checksums': {'atomic'},
   'models': {'models', 'ops', 'crf'},
   'data': {'data', 'errors', 'atomic'},
   'pretrained': {'pretrained', 'errors', 'models', 'ops'},

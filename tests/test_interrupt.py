@@ -11,6 +11,7 @@ import time
 import pytest
 
 from deeplax import interrupt, supervisor
+from deeplax.errors import Stopped
 
 
 class Careless:
@@ -52,6 +53,31 @@ def test_without_one_nothing_changes():
   with interrupt.insistent():
     assert signal.getsignal(signal.SIGINT) is not before
   assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_what_was_dropped_is_put_off_by_whoever_can(caplog):
+  with interrupt.insistent(every=0.1), interrupt.stoppable() as stop:
+    Careless()  # dropped, as nobody was ready for it
+    stop.put_off = True
+    deadline = time.monotonic() + 5
+    while not stop._noted and time.monotonic() < deadline:
+      time.sleep(0.01)
+    time.sleep(0.5)  # and nobody insists any more
+    logging.error('heard')
+  assert stop.name == 'SIGINT'
+  assert 'heard' in caplog.text
+
+
+def test_one_around_another_knows_how_it_ended():
+  for put_off, expected in ((False, Stopped), (True, KeyboardInterrupt)):
+    with (
+      pytest.raises(expected),
+      interrupt.stoppable(),
+      interrupt.stoppable() as stop,
+    ):
+      stop.put_off = put_off
+      signal.raise_signal(signal.SIGTERM)
+      signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize('watched', [False, True])

@@ -28,6 +28,20 @@ class Checkpointer:
     self._scores = read_scores(directory)
     self._directory = directory
     self._manager = open_manager(directory, self._scores, read_only=False)
+    self._forget_scores_of_lost_steps()
+
+  def _forget_scores_of_lost_steps(self) -> None:
+    """Steps that are done again are evaluated again.
+
+    A score comes while its checkpoint is still on the way, and one that was
+    damaged is set aside.
+    """
+    latest = self.latest_step() or 0
+    lost = [step for step in self._scores if step > latest]
+    for step in lost:
+      del self._scores[step]
+    if lost and jax.process_index() == 0:
+      write_scores(self._directory, self._scores)
 
   def latest_step(self) -> int | None:
     return self._manager.latest_step()

@@ -21,7 +21,8 @@ def set_damaged_aside(directory: pathlib.Path) -> None:
     return
   for part in directory.glob(f'*{ocp.path.atomicity.TMP_DIR_SUFFIX}*'):
     shutil.rmtree(part)
-  for step in reversed(saved_steps(directory)):
+  steps = saved_steps(directory)
+  for step in reversed(steps):
     damage = checksums.damage(directory / str(step))
     if not damage:
       return
@@ -34,6 +35,8 @@ def set_damaged_aside(directory: pathlib.Path) -> None:
       damage,
       aside,
     )
+  if steps:
+    log.warning('No checkpoint is sound: the run begins again, at step 0.')
 
 
 def saved_steps(directory: pathlib.Path) -> list[int]:
