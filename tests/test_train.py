@@ -211,7 +211,9 @@ def damage(folder, step):
   path.write_bytes(content)
 
 
-def stopped_at(monkeypatch, place, name, when, folder, number=signal.SIGTERM):
+def stopped_at(
+  monkeypatch, place, name, when, folder, number=signal.SIGTERM, **changes
+):
   """Trains with a signal at the `when`-th call of a function."""
   calls = itertools.count(1)
   original = getattr(place, name)
@@ -224,8 +226,20 @@ def stopped_at(monkeypatch, place, name, when, folder, number=signal.SIGTERM):
   with monkeypatch.context() as patch:
     patch.setattr(place, name, wrapped)
     with pytest.raises(Stopped) as stopped:
-      train.train_and_evaluate(tiny_config(), folder)
+      train.train_and_evaluate(tiny_config(**changes), folder)
   return str(stopped.value)
+
+
+def test_a_step_that_is_done_again_is_evaluated_again(
+  finished, tmp_path, monkeypatch
+):
+  folder = tmp_path / 'run'
+  shutil.copytree(finished, folder)
+  damage(folder, 6)
+  found = stopped_at(monkeypatch, tally.Tally, 'add', 1, folder)
+  assert 'in the evaluation of step 6' in found
+  train.train_and_evaluate(tiny_config(), folder)
+  assert_same_run(finished, folder)
 
 
 def test_a_signal_finishes_the_step_and_the_run_goes_on(
@@ -362,6 +376,16 @@ def test_a_bad_step_can_be_replayed(gone_bad):
     replay.replay(kept)
   with pytest.raises(RunError, match=r'step.json is missing'):
     replay.replay(folder)
+
+
+def test_fewer_than_were_left_out_is_refused(tmp_path, monkeypatch):
+  changes = {'schedule.name': 'constant', 'schedule.peak': 1e35}
+  stopped_at(
+    *(monkeypatch, loop.Loop, 'report', 3, tmp_path),
+    **{'optimizer.skip_nonfinite': 3, **changes},
+  )
+  with pytest.raises(RunError, match=r'left out 2 steps .* 2 or more'):
+    train.train_and_evaluate(tiny_config(**changes), tmp_path)
 
 
 def test_bad_steps_may_be_left_out(tmp_path, caplog):
