@@ -208,8 +208,10 @@ class Blows:
       getattr(self, blow.replace(' ', '_').lower())(start)
     else:
       self.check(start, (0,), '')
-    if len(lines(self.workdir)) < steps - 40:
-      sys.exit(f'{blow}: more was lost than since the last checkpoint')
+    # Two periods, if a save was on its way, and a row of an evaluation or two.
+    now = len(lines(self.workdir))
+    if now < steps - 45 - 20 * (blow == 'flipped bit'):
+      sys.exit(f'{blow}: {steps} rows became {now}, more than a save apart')
 
   def look_for_resumption(self, start) -> None:
     """Notes how long it took to the first step after a start."""
