@@ -67,6 +67,8 @@ def insistent(every: float = 2.0) -> Iterator[None]:
     sys.unraisablehook = tell
     try:
       yield
+    except Stopped:
+      raise
     except Exception as error:
       if said:  # some libraries make another error of it
         raise KeyboardInterrupt(said[0]) from error
@@ -124,6 +126,19 @@ class Stop:
     return False
 
   @property
+  def noted(self) -> bool:
+    """Whether a signal was put off."""
+    return self._noted
+
+  def before_a_step(self) -> Stopped:
+    """What to raise where there was nothing to put off."""
+    return Stopped(
+      f'{self.name}: stopped before a step was done; there is nothing to save. '
+      'The same command starts it again.',
+      in_order=False,
+    )
+
+  @property
   def at_once(self) -> bool:
     """Whether a signal came that could not be put off any more."""
     return self._refused
@@ -154,15 +169,20 @@ def stoppable() -> Iterator[Stop]:
   with _handlers(handler, replacing=lambda h: h is not signal.SIG_IGN):
     try:
       yield stop
+    except Stopped:
+      raise
     except KeyboardInterrupt as error:
       if not stop or stop.at_once or hasattr(error, 'at_once'):
         error.at_once = True  # for one around this
         raise
-      raise Stopped(
-        f'{stop.name}: stopped before a step was done; there is nothing to '
-        'save. The same command starts it again.',
-        in_order=False,
-      ) from None
+      raise stop.before_a_step() from None
+    except Exception as error:
+      # Some libraries make another error of a KeyboardInterrupt.
+      if not stop or stop.noted or hasattr(error, 'at_once'):
+        if stop.at_once:
+          error.at_once = True
+        raise
+      raise stop.before_a_step() from error
 
 
 @contextlib.contextmanager

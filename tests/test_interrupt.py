@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from deeplax import interrupt, supervisor
+from deeplax import cli, interrupt, supervisor
 from deeplax.errors import Stopped
 
 
@@ -60,7 +60,7 @@ def test_what_was_dropped_is_put_off_by_whoever_can(caplog):
     Careless()  # dropped, as nobody was ready for it
     stop.put_off = True
     deadline = time.monotonic() + 5
-    while not stop._noted and time.monotonic() < deadline:
+    while not stop.noted and time.monotonic() < deadline:
       time.sleep(0.01)
     time.sleep(0.5)  # and nobody insists any more
     logging.error('heard')
@@ -135,6 +135,33 @@ cli.run(main)
     'cleaned\n',
     'error: interrupted.\n',
   )
+
+
+@pytest.mark.parametrize('becomes', ['KeyboardInterrupt', 'ImportError'])
+def test_a_run_that_has_not_begun_can_be_started_again(becomes):
+  script = f"""
+import time
+from deeplax import cli, interrupt
+def main(argv):
+  with interrupt.stoppable():
+    print('ready', flush=True)
+    try:
+      time.sleep(60)
+    except KeyboardInterrupt as error:
+      raise {becomes}('of a library') from error
+cli.run(main)
+"""
+  command = subprocess.Popen(
+    [sys.executable, '-c', script],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert command.stdout.readline() == 'ready\n'
+  command.send_signal(signal.SIGTERM)
+  _, errors = command.communicate(timeout=20)
+  assert command.returncode == cli.STOPPED, errors
+  assert errors.startswith('SIGTERM: stopped before a step was done')
 
 
 def test_what_libraries_make_of_it_is_an_interrupt_still():
