@@ -197,7 +197,7 @@ class Blows:
   def strike(self) -> None:
     """Starts the command, and strikes a while later."""
     blow = self.dice.choices([*BLOWS], [*BLOWS.values()])[0]
-    steps = len(lines(self.workdir))
+    newest = self.newest()
     start = Start(self.command, self.folder / 'beaten.log')
     wait = self.dice.uniform(*PERIOD)
     while time.monotonic() < start.at + wait and start.process.poll() is None:
@@ -208,10 +208,14 @@ class Blows:
       getattr(self, blow.replace(' ', '_').lower())(start)
     else:
       self.check(start, (0,), '')
-    # Two periods, if a save was on its way, and a row of an evaluation or two.
     now = len(lines(self.workdir))
-    if now < steps - 45 - 20 * (blow == 'flipped bit'):
-      sys.exit(f'{blow}: {steps} rows became {now}, more than a save apart')
+    if now < newest and blow != 'flipped bit':
+      sys.exit(f'{blow}: {now} rows are left, with a checkpoint of {newest}')
+
+  def newest(self) -> int:
+    """The step of the newest checkpoint, 0 if there is none."""
+    there = (self.workdir / 'checkpoints').is_dir()
+    return max([0, *(checkpoint.steps(self.workdir)[0] if there else [])])
 
   def look_for_resumption(self, start) -> None:
     """Notes how long it took to the first step after a start."""
@@ -258,25 +262,22 @@ class Blows:
   def flipped_bit(self, start) -> None:
     start.process.kill()
     start.end()
-    steps = checkpoint.steps(self.workdir)[0] if self.has_checkpoint() else []
-    if not steps:
+    step = self.newest()
+    if not step:
       return
-    newest = self.workdir / f'checkpoints/{steps[-1]}'
+    newest = self.workdir / f'checkpoints/{step}'
     files = sorted(p for p in newest.rglob('*') if p.is_file())
     path = self.dice.choice([p for p in files if p.stat().st_size])
     content = bytearray(path.read_bytes())
     content[self.dice.randrange(len(content))] ^= 1 << self.dice.randrange(8)
     path.write_bytes(content)
     again = Start(self.command, self.folder / 'beaten.log')
-    words = f'step {steps[-1]} is damaged'
+    words = f'step {step} is damaged'
     while again.process.poll() is None and words not in again.log.read_text():
       time.sleep(0.05)
     again.process.kill()
     self.check(again, (-signal.SIGKILL, 0), words, always=True)
     shutil.rmtree(newest.with_name(f'damaged-{newest.name}'))
-
-  def has_checkpoint(self) -> bool:
-    return (self.workdir / 'checkpoints').is_dir()
 
   def check(self, start, codes, words, *, always=False) -> None:
     """Stops the soak where a start did not end as it should."""
