@@ -157,9 +157,6 @@ class Summaries:
     if self._active:
       os.fsync(self._file.fileno())
 
-  def flush(self) -> None:
-    self._draw('flush')
-
   def close(self) -> None:
     if not self._active:
       return

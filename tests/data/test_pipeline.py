@@ -14,7 +14,11 @@ import pytest
 
 from deeplax.data import geometry, grouping, photometric
 from deeplax.data.errors import DataError
-from deeplax.data.pipeline import eval_batches, train_batches
+from deeplax.data.pipeline import (
+  batch_indices,
+  eval_batches,
+  train_batches,
+)
 from deeplax.data.workers import WorkerError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -53,6 +57,17 @@ def train(count, source=None, **options):
   source = Pictures(7) if source is None else source
   with train_batches(source, **options) as batches:
     return [next(batches) for _ in range(count)]
+
+
+def test_the_pictures_of_any_step_are_known_without_loading_them():
+  made = [batch['index'].tolist() for batch in train(5)]
+  told = [
+    batch_indices(7, batch_size=4, seed=5, step=step) for step in range(5)
+  ]
+  assert made == told
+  assert told != [
+    batch_indices(7, batch_size=4, seed=6, step=step) for step in range(5)
+  ]
 
 
 def assert_equal(batches, others):
