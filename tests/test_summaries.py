@@ -34,7 +34,6 @@ def test_inactive_processes_write_nothing(tmp_path):
   writer.scalars(1, {'x': 1.0})
   writer.images(1, {'x': np.zeros((2, 2, 3), np.uint8)})
   writer.start(0, {'a': 1}, {})
-  writer.flush()
   writer.close()
   assert not list(tmp_path.iterdir())
 
