@@ -111,13 +111,15 @@ class Summaries:
     row = {k: v for k, v in values.items() if math.isfinite(v)}
     self._file.write(json.dumps({'step': step} | row) + '\n')
     self.open()
-    self._draw('write_scalars', step, values)
+    # Tensorflow keeps every number of Python's that it is ever given.
+    values = {name: np.asarray(value) for name, value in values.items()}
+    self._draw('write_scalars', np.int64(step), values)
 
   def images(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
     """Writes uint8[H,W,3] pictures to TensorBoard."""
     self.open()
     batches = {name: image[None] for name, image in pictures.items()}
-    self._draw('write_images', step, batches)
+    self._draw('write_images', np.int64(step), batches)
 
   def start(self, step: int, config: dict[str, Any], params: Any) -> None:
     """Describes the run, for the head of TensorBoard's file.

@@ -65,6 +65,7 @@ BLOWS = {
   'flipped bit': 2,
 }
 PERIOD = (1, 18)  # seconds between a start and a blow
+SPAN = 2000  # steps over which the growth of memory is measured
 
 
 @dataclasses.dataclass
@@ -162,20 +163,19 @@ def unbroken(command, workdir) -> tuple[float, int, int]:
   while start.process.poll() is None:
     time.sleep(1)
     rows = lines(workdir)
-    sizes[len(rows)] = start.resident()
+    if size := start.resident():  # 0: it has just ended
+      sizes[len(rows)] = size
   code, said = start.end()
   if code:
     sys.exit(f'the unbroken run ended with {code}:\n{said}')
-  # Of the loop alone: from a tenth of the way on, when all is compiled and
-  # evaluated once, to just before the end.
-  count = max(sizes)
-  inside = {n: size for n, size in sizes.items() if size and n < count}
-  early = [size for n, size in inside.items() if n >= 0.15 * count]
-  if len(early) < 4:
-    sys.exit('the run is too short to say anything of memory')
-  quarter = max(2, len(early) // 4)
-  first = int(statistics.median(early[:quarter]))
-  last = int(statistics.median(early[-quarter:]))
+  # Of the loop alone, when all is compiled and evaluated once: two windows of
+  # an eighth of the steps, SPAN apart where the run is long enough.
+  width = max(sizes) // 8
+  span = min(SPAN, 6 * width)
+  first, last = (
+    int(statistics.median(s for n, s in sizes.items() if 0 <= n - at < width))
+    for at in (width, width + span)
+  )
   return last / first - 1, first, last
 
 

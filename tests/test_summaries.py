@@ -1,6 +1,9 @@
 """metrics.jsonl: whole lines, cut back to the checkpoint on resume."""
 
+import gc
 import json
+import sys
+import time
 
 import numpy as np
 
@@ -53,3 +56,28 @@ def test_tensorboard_holds_scalars_pictures_and_parameters(tmp_path):
   tags = set(events.Tags()['tensors'])
   assert {'train/loss', 'val/picture_0'} <= tags
   assert any('parameters' in tag for tag in tags)
+
+
+def test_rows_do_not_stay_in_memory(tmp_path):
+  writer = summaries.Summaries(tmp_path)
+  count = iter(range(10**6, 10**7))
+
+  def write(rows):
+    for _ in range(rows):
+      number = next(count)
+      writer.scalars(number, {'train/loss': 1 / number, 'val/miou': 2 / number})
+
+  write(100)  # whatever the first ones leave
+  time.sleep(1)
+  gc.collect()
+  before = sys.getallocatedblocks()
+  write(1000)
+  deadline = time.monotonic() + 30
+  while time.monotonic() < deadline:  # a thread writes them
+    gc.collect()
+    if sys.getallocatedblocks() - before < 500:
+      break
+    time.sleep(0.1)
+  else:
+    raise AssertionError(sys.getallocatedblocks() - before)
+  writer.close()
