@@ -9,7 +9,15 @@ import jax
 import ml_collections
 import numpy as np
 
-from deeplax import atomic, losses, objective, optimizers, sharding, steps
+from deeplax import (
+  atomic,
+  losses,
+  objective,
+  optimizers,
+  saved_config,
+  sharding,
+  steps,
+)
 from deeplax import config as config_lib
 from deeplax.data import DataError, Source, check, pipeline
 from deeplax.data.info import DatasetInfo
@@ -68,7 +76,7 @@ def saved_class_weights(
   """The class weights of a run that was started: float32[K] or None."""
   weights = config.loss.class_weights
   if config.loss.class_weights_from_data:
-    weights = config_lib.load_json(workdir / CLASS_WEIGHTS)
+    weights = saved_config.load_json(workdir / CLASS_WEIGHTS)
   return np.asarray(weights, np.float32) if len(weights) else None
 
 

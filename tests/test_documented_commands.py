@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from deeplax import config as config_lib
-from deeplax import config_files, pretrained
+from deeplax import config_files, pretrained, saved_config
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
@@ -140,7 +140,7 @@ def test_what_is_trained_may_be(documents, tmp_path):
     if command['words'][0] == 'launch/train.py' and command['config']:
       path = tmp_path / 'config.json'
       path.write_text(json.dumps(command['config']))
-      config = config_lib.load(path)
+      config = saved_config.load(path)
       config.mesh.data = 1  # whatever devices the suite pretends to have
       config_lib.validate(config)
       config_lib.validate_start(config)
