@@ -8,6 +8,7 @@ import ml_collections
 
 from deeplax import (
   config_ranges,
+  losses,
   models,
   optimizers,
   refinement,
@@ -42,7 +43,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       'loss.class_weights and loss.class_weights_from_data are both set; '
       'choose one.'
     )
-  for check in (_build_model, _build_optimizer):
+  for check in (_build_model, _build_loss, _build_optimizer):
     try:
       check(config)
     except ValueError as error:
@@ -87,6 +88,13 @@ def validate_model(config: ml_collections.ConfigDict) -> None:
 
 def _build_model(config):
   models.build(2, **model_options(config))
+
+
+def _build_loss(config):
+  weights = config.loss.class_weights_from_data or config.loss.class_weights
+  losses.build(
+    config.loss.name, class_weights=weights or None, **loss_options(config)
+  )
 
 
 def _build_optimizer(config):
@@ -177,6 +185,12 @@ def resampling(config: ml_collections.ConfigDict) -> dict[str, bool]:
     # Runs made before there was a choice have no such key.
     half_pixel_centers=config.model.get('half_pixel_centers', True),
   )
+
+
+def loss_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Of `config.loss`, keyword arguments of `losses.build`, less weights."""
+  keys = ('label_smoothing', 'hard_pixels', 'hard_pixels_ramp', 'normalize_by')
+  return {key: config.loss[key] for key in keys}
 
 
 def optimizer_options(config: ml_collections.ConfigDict) -> dict[str, Any]:

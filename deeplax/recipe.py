@@ -115,12 +115,8 @@ def make_gradient_sums(
   loss = config.loss
   return objective.make_gradient_sums(
     model,
-    loss_fn=losses.CrossEntropy(
-      class_weights=weights,
-      label_smoothing=loss.label_smoothing,
-      hard_pixels=loss.hard_pixels,
-      hard_pixels_ramp=loss.hard_pixels_ramp,
-      normalize_by=loss.normalize_by,
+    loss_fn=losses.build(
+      loss.name, class_weights=weights, **config_lib.loss_options(config)
     ),
     seed=config.seed,
     auxiliary_weight=loss.auxiliary_weight,
@@ -174,7 +170,10 @@ def batch_ids(
 def eval_loss(
   config: ml_collections.ConfigDict, weights: np.ndarray | None
 ) -> losses.CrossEntropy:
-  """The loss that evaluations report: without mining and smoothing."""
+  """The loss that evaluations report, whatever is trained: cross-entropy.
+
+  Without mining and smoothing, so that runs can be compared.
+  """
   return losses.CrossEntropy(
     class_weights=weights, normalize_by=config.loss.normalize_by
   )

@@ -16,7 +16,6 @@ ALONE = {
   'ops',
   'models.atrous',
   'data.info',
-  'losses',
   'metrics',
   'state',
   'errors',
@@ -27,6 +26,7 @@ ALLOWED = {
   'models': {'models', 'ops', 'crf'},
   'data': {'data', 'errors', 'atomic'},
   'pretrained': {'pretrained', 'errors', 'models', 'ops'},
+  'losses': {'losses'},
   'optimizers': set(),
   'checkpoint': {
     'checkpoint',
