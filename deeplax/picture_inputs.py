@@ -98,7 +98,7 @@ def _in_memory(thing: Any) -> Stored:
     return _of_pillow(thing)
   if hasattr(thing, '__array__'):
     return Stored(_of_array(np.asarray(thing)))
-  raise UserError(f'a {type(thing).__name__} is no picture; {_EXPECTED}.')
+  raise UserError(f'{type(thing).__name__} is no picture; {_EXPECTED}.')
 
 
 def _of_pillow(image: Image.Image) -> Stored:
