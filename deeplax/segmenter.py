@@ -1,5 +1,6 @@
 """The Python API: a trained run as a function of pictures."""
 
+import contextlib
 import itertools
 import logging
 import os
@@ -79,18 +80,19 @@ the workdir of a run. Expected the folder that launch/train.py wrote (its \
   """
   changes = dict(crf) if isinstance(crf, Mapping) else {}
   _check(batch_size, scales, window, changes)
-  loaded = run_predictor.load(
-    workdir,
-    step=step,
-    output_stride=output_stride,
-    scales=scales,
-    flip=flip,
-    window=window,
-    full_size=full_size,
-    spatial=spatial,
-    crf=True if isinstance(crf, Mapping) else crf,
-    crf_options=changes,
-  )
+  with _quiet_orbax():
+    loaded = run_predictor.load(
+      workdir,
+      step=step,
+      output_stride=output_stride,
+      scales=scales,
+      flip=flip,
+      window=window,
+      full_size=full_size,
+      spatial=spatial,
+      crf=True if isinstance(crf, Mapping) else crf,
+      crf_options=changes,
+    )
   return Segmenter(loaded, os.fspath(workdir), batch_size)
 
 
@@ -118,6 +120,18 @@ def _check(batch_size, scales, window, changes):
     raise RunError(
       f'crf has no {unknown[0]!r}; it has: {", ".join(_CRF_KEYS)}.'
     )
+
+
+@contextlib.contextmanager
+def _quiet_orbax() -> Iterator[None]:
+  """It warns that a folder which is only to be read is only to be read."""
+  absl = logging.getLogger('absl')
+  level = absl.level
+  absl.setLevel(logging.ERROR)
+  try:
+    yield
+  finally:
+    absl.setLevel(level)
 
 
 class _Picture(NamedTuple):
