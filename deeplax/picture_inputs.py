@@ -66,6 +66,8 @@ def is_single(images: Any) -> bool:
     if os.path.isdir(path):
       return False
     return os.path.isfile(path) or not glob.has_magic(path)
+  if isinstance(images, bytes):  # an iterable of numbers, which nobody means
+    return True
   return _is_pixels(images) or not isinstance(images, Iterable)
 
 
@@ -80,6 +82,8 @@ def sources(images: Any) -> Iterator[Source]:
   for thing in [images] if alone else images:
     try:
       if isinstance(thing, (str, os.PathLike)):
+        if not os.fspath(thing):  # pathlib would take it for the folder here
+          raise UserError(f"'' is no picture; {_EXPECTED}.")
         named = is_single(thing)
         found = picture_paths.expand(os.fsdecode(thing))
         yield from (Source(path, named) for path, _ in found)
@@ -126,7 +130,8 @@ def _of_pillow(image: Image.Image) -> Stored:
       kind='damaged file',
     ) from error
   if not rgb.size:
-    raise UserError(f'a PIL image of {image.width}x{image.height} pixels.')
+    size = f'{image.width}x{image.height}'
+    raise UserError(f'a PIL image of {size} pixels is empty; {_EXPECTED}.')
   return Stored(rgb, _orientation(image))
 
 
