@@ -9,7 +9,7 @@ from PIL import Image
 from deeplax.data import files
 from deeplax.errors import RunError
 
-_ORIENTATION = 0x0112  # the EXIF tag
+ORIENTATION = 0x0112  # the EXIF tag
 # The EXIF orientation that undoes another.
 BACK = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 # Of zlib: against 3, a quarter less time for 4 % more bytes of an overlay.
@@ -50,7 +50,7 @@ def write_png(
   options = {}
   if orientation != 1:
     exif = Image.Exif()
-    exif[_ORIENTATION] = orientation
+    exif[ORIENTATION] = orientation
     options['exif'] = exif
   try:
     part.unlink(missing_ok=True)  # of a run that was killed, or a link
@@ -60,7 +60,7 @@ def write_png(
   except OSError as error:
     raise RunError(
       f'{path} can not be written ({error.strerror or error}). Choose another '
-      '--output, or make room.'
+      'folder, or make room.'
     ) from error
   finally:
     with contextlib.suppress(OSError):  # above all, that there is none

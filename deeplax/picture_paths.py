@@ -36,7 +36,7 @@ def find(
   output = _real(output)
   found: dict[pathlib.Path, str] = {}
   for text in _split(inputs):
-    for path, name in _expand(text, output):
+    for path, name in expand(text, output, '--input '):
       found.setdefault(path, name)
   if not found:
     raise RunError('no input: give --input a file, a folder or a pattern.')
@@ -50,30 +50,41 @@ def _split(inputs):
     yield from (part for part in parts if part)
 
 
-def _expand(text, output):
+def expand(
+  text: str, output: pathlib.Path | None = None, flag: str = ''
+) -> list[tuple[pathlib.Path, str]]:
+  """Paths and names, as of `find`, that a file, folder or pattern stands for.
+
+  Args:
+    text: One of them.
+    output: Real path of a folder of results, which are no inputs.
+    flag: What messages begin with.
+
+  Raises:
+    RunError: It doesn't exist or holds no picture.
+  """
   try:
     path = pathlib.Path(text).expanduser()
     if path.is_dir():
-      return _in_folder(path, output)
+      return _in_folder(path, output, flag)
     if path.is_file():
       return [(path, path.stem)]
     matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
     files = [p for p in map(pathlib.Path, matches) if p.is_file()]
   except (OSError, RuntimeError) as error:  # a name too long; ~nobody
     reason = getattr(error, 'strerror', None) or error
-    raise RunError(f'--input {text}: can not be looked for ({reason}).') from (
+    raise RunError(f'{flag}{text}: can not be looked for ({reason}).') from (
       error
     )
   if files:
     return [(p, p.stem) for p in files]
   found = 'matches no file' if glob.has_magic(text) else 'there is no such file'
   raise RunError(
-    f'--input {text}: {found}. Expected a file, a folder, or a pattern in '
-    'quotes.'
+    f'{flag}{text}: {found}. Expected a file, a folder, or a pattern in quotes.'
   )
 
 
-def _in_folder(folder, output):
+def _in_folder(folder, output, flag):
   if _real(folder) == output:
     raise RunError(
       f'--input and --output are the same folder, {folder}: the next call '
@@ -82,7 +93,7 @@ def _in_folder(folder, output):
   names = []
   for root, folders, files in os.walk(folder):
     folders.sort()
-    if output.is_relative_to(_real(root)):
+    if output is not None and output.is_relative_to(_real(root)):
       folders[:] = [
         f for f in folders if _real(os.path.join(root, f)) != output
       ]
@@ -90,7 +101,7 @@ def _in_folder(folder, output):
   pictures = [p for p in names if p.suffix.lower() in SUFFIXES]
   if not pictures:
     raise RunError(
-      f'--input {folder}: no picture in this folder ({len(names)} other '
+      f'{flag}{folder}: no picture in this folder ({len(names)} other '
       f'files). Looked for {", ".join(SUFFIXES)}, in folders below it too.'
     )
   # Not `with_suffix`, which refuses to make '.' of '..png'.

@@ -14,29 +14,14 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from deeplax import config as config_lib
-from deeplax import (
-  inference,
-  models,
-  picture_files,
-  picture_paths,
-  refinement,
-  visualize,
-)
-from deeplax import workdir as workdir_lib
+from deeplax import picture_files, picture_paths, run_predictor, visualize
 from deeplax.batching import predict_all
 from deeplax.data import DataError
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
-from deeplax.local_mesh import local_mesh
 from deeplax.overlap import Threads
 from deeplax.picture_files import BACK, turn
-from deeplax.predictor import (
-  Predictor,
-  Prepared,
-  evaluation_multiple,
-  evaluation_size,
-)
+from deeplax.predictor import Predictor, Prepared
 
 log = logging.getLogger('deeplax')
 
@@ -138,31 +123,19 @@ def predict_run(
   start = time.perf_counter()
   output = pathlib.Path(output)
   pictures = picture_paths.find(inputs, output)
-  config, info, variables, step = workdir_lib.load_run(workdir, step=step)
-  given = refinement.options(config, crf, **(crf_options or {}))
-  mesh = local_mesh(config, spatial, pictures=1)
-  options = config_lib.model_options(config)
-  if output_stride is not None:
-    options['output_stride'] = output_stride
-  try:
-    scales = inference.check_scales(scales)
-    model = models.build(config_lib.num_outputs(config, info), **options)
-  except ValueError as error:
-    raise RunError(str(error)) from error
-  picture_paths.make(output)  # minutes of compilation come next
-  predictor = Predictor(
-    model,
-    variables,
-    info,
-    resize_to=None if full_size else evaluation_size(config.input.eval),
-    pad_to=evaluation_multiple(config.input.eval),
+  predictor, info, _ = run_predictor.load(
+    workdir,
+    step=step,
+    output_stride=output_stride,
     scales=scales,
     flip=flip,
-    **config_lib.resampling(config),
     window=window,
-    crf=given,
-    mesh=mesh,
+    full_size=full_size,
+    spatial=spatial,
+    crf=crf,
+    crf_options=crf_options,
   )
+  picture_paths.make(output)  # minutes of compilation come next
   result = predict_pictures(
     predictor, pictures, output, info, formats, batch_size
   )

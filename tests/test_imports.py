@@ -117,7 +117,7 @@ def test_packages_stay_in_their_rooms(path):
 @pytest.mark.parametrize(
   'code',
   [
-    'import deeplax',
+    'import deeplax; deeplax.load, deeplax.build',
     'import deeplax.train, deeplax.predict',
     'from deeplax import models; models.build(19, variant="18")',
     'from deeplax.data import pipeline, check',
