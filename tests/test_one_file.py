@@ -1,9 +1,9 @@
-"""An encoder, a data set and a loss of one's own, as the README has them."""
+"""An encoder, a data set and a loss of one's own, as the packages show them."""
 
 import importlib
-import pathlib
 import re
 import sys
+import textwrap
 
 import jax
 import jax.numpy as jnp
@@ -13,34 +13,25 @@ import pytest
 from configs import demo
 from deeplax import losses, models, train
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGES = ('models.encoders', 'data.datasets', 'losses')
 FILE = re.compile(
-  r'```python\n# (deeplax/\S+)/(\w+)\.py: ([^\n]*)\n(.*?)```', re.S
+  r'  # (deeplax/\S+)/(\w+)\.py: --config\.(\S+)=(\S+)\n(.*)', re.DOTALL
 )
 
 
 @pytest.fixture
 def flags(tmp_path, monkeypatch):
-  """Adds the README's files, each to its folder; gives the flags for them."""
+  """Adds these files, each to its folder; gives the flags for them."""
   chosen, added = {}, []
-  for folder, name, words, text in FILE.findall(
-    (ROOT / 'README.md').read_text()
-  ):
+  for package in PACKAGES:
+    package = importlib.import_module(f'deeplax.{package}')
+    folder, name, key, value, text = FILE.search(package.__doc__).groups()
     place = tmp_path / folder
     place.mkdir(parents=True)
-    (place / f'{name}.py').write_text(text)
-    package = importlib.import_module(folder.replace('/', '.'))
+    (place / f'{name}.py').write_text(textwrap.dedent(text))
     monkeypatch.setattr(package, '__path__', [*package.__path__, str(place)])
-    for word in words.split():
-      key, _, value = word.removeprefix('--config.').partition('=')
-      chosen[key] = value
+    chosen[key] = value
     added.append(f'{package.__name__}.{name}')
-  assert {*chosen} == {
-    'model.encoder',
-    'model.variant',
-    'dataset.name',
-    'loss.name',
-  }
   yield chosen
   for name in added:
     sys.modules.pop(name, None)
@@ -49,7 +40,7 @@ def flags(tmp_path, monkeypatch):
 def test_they_train(flags, tmp_path):
   config = demo.get_config()
   with config.unlocked():
-    config.update_from_flattened_dict(flags)
+    config.update_from_flattened_dict({**flags, 'model.variant': '16'})
     config.input.train = 'random_crop(64, 64)|random_flip()'
     config.input.cache = ''
     config.input.workers = 0
@@ -68,7 +59,7 @@ def test_the_encoder_keeps_the_contract(flags, output_stride):
   model = models.build(
     3,
     encoder=flags['model.encoder'],
-    variant=flags['model.variant'],
+    variant='16',
     output_stride=output_stride,
   )
   variables = models.abstract_variables(model)

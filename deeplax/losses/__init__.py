@@ -8,7 +8,18 @@ as keyword arguments, of `class_weights` (float[K] or None), `label_smoothing`,
 
 labels 255 where a pixel does not count. The caller divides, once, over the
 global batch: a batch that is split over devices or micro-batches gives the same
-loss and gradient as one that is not.
+loss and gradient as one that is not. The least there can be:
+
+  # deeplax/losses/focal.py: --config.loss.name=focal
+  import jax.numpy as jnp
+  from deeplax.losses.cross_entropy import CrossEntropy
+
+  def build():
+    def loss(logits, labels, step):
+      nll = CrossEntropy().pixels(logits, labels)  # 0 where none counts
+      total = jnp.sum((1 - jnp.exp(-nll)) ** 2 * nll)
+      return total, jnp.sum(labels != 255).astype(nll.dtype)
+    return loss
 """
 
 import importlib
