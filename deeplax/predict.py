@@ -224,9 +224,10 @@ def _usable(
       result.failed[picture.path] = str(picture.error)
       continue
     for kind in formats:
-      target = picture_paths.target(output, names[picture.path], kind)
       if kind == 'submission':
         target = submission.target(output, picture.path)
+      else:
+        target = picture_paths.target(output, names[picture.path], kind)
       if os.path.realpath(target) in originals:
         raise RunError(
           f'{target} is one of the inputs and would be overwritten; give '

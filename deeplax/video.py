@@ -1,9 +1,11 @@
 """Predicts videos, cameras and folders of frames: the result is a video."""
 
+import contextlib
 import dataclasses
 import itertools
 import logging
 import pathlib
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -114,19 +116,19 @@ def film(
   if clip.live:
     batch_size = batch_size or 1
   draw = View(info, clip.size, view)
-  writer = VideoWriter(target, result.fps, draw.size)
   clock = _Clock(predictor)
-  try:
+  with contextlib.ExitStack() as stack:
+    stack.callback(clip.close)
+    writer = VideoWriter(target, result.fps, draw.size)
+    stack.callback(writer.discard)
     try:
       clock.warm_up(clip.size, batch_size)
       _predict(clock, clip, draw, writer, result, max_frames, batch_size)
     except KeyboardInterrupt as error:
       interrupt.take_up()
-      result.signal = None if clip.live else next(iter(error.args), 2)
+      number = next(iter(error.args), signal.SIGINT)
+      result.signal = None if clip.live else number
     writer.close()
-  finally:
-    writer.discard()
-    clip.close()
   result.seconds = time.perf_counter() - clock.begun
   result.network_seconds, result.network_frames = clock.seconds, clock.frames
   return result

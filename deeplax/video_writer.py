@@ -111,11 +111,13 @@ class VideoWriter:
     """OpenCV says nothing of a disk that is full."""
     found = open_video(os.path.abspath(self._part), cv2.CAP_FFMPEG)
     frames = round(found.get(cv2.CAP_PROP_FRAME_COUNT))
+    found.set(cv2.CAP_PROP_POS_FRAMES, frames - 1)
+    last = found.read()[0]
     found.release()
-    if frames < self.count - 1:  # some kinds of file know it by their length
+    # Some kinds of file know how many they have by their length.
+    if frames < self.count - 1 or not last:
       raise self._fails(
-        f'only {max(frames, 0)} of {self.count} frames have arrived in it; is '
-        'the disk full?'
+        f'of its {self.count} frames not all have arrived; is the disk full?'
       )
 
   def _fails(self, reason):
