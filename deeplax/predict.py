@@ -31,7 +31,8 @@ from deeplax.predictor import Predictor, Prepared
 
 log = logging.getLogger('deeplax')
 
-FORMATS = ('overlay', 'color', 'train_id', 'label_id', 'submission')
+FORMATS = ('overlay', 'color', 'train_id', 'label_id')
+SUBMISSION = 'submission'  # label_id, but for many pictures together
 
 
 @dataclasses.dataclass
@@ -105,7 +106,7 @@ def predict_run(
     workdir: Of a run.
     inputs: See `picture_paths.find`.
     output: Folder.
-    formats: Of `FORMATS`.
+    formats: Of `FORMATS`, and `SUBMISSION`.
     step: Of a checkpoint; default: the best, or the newest.
     output_stride: Default: `config.model.output_stride`.
     scales, flip, window: See `inference.predict_logits`.
@@ -121,11 +122,12 @@ def predict_run(
     RunError: No run, nothing to predict, an option that can't be, or pictures
       that make no submission.
   """
-  unknown = [f for f in formats if f not in FORMATS]
+  known = (*FORMATS, SUBMISSION)
+  unknown = [f for f in formats if f not in known]
   if unknown or not formats:
     raise RunError(
       f'--format {",".join(unknown)!r} is not known; expected one or more of '
-      f'{",".join(FORMATS)}.'
+      f'{",".join(known)}.'
     )
   if batch_size is not None and batch_size < 1:
     raise RunError(f'batch_size (={batch_size}) must be 1 or more.')
@@ -144,7 +146,7 @@ def predict_run(
     crf=crf,
     crf_options=crf_options,
   )
-  if 'submission' in formats:
+  if SUBMISSION in formats:
     submission.check(info, pictures)
   picture_paths.make(output)  # minutes of compilation come next
   result = predict_pictures(
@@ -154,7 +156,7 @@ def predict_run(
     strip = visualize.legend(info.class_names, info.palette)
     target = picture_paths.target(output, 'classes', 'legend')
     picture_files.write_png(target, strip)
-  if 'submission' in formats:
+  if SUBMISSION in formats:
     result.written += submission.pack(output, pictures, result.failed)
   result.seconds = time.perf_counter() - start
   return result
@@ -175,7 +177,7 @@ def predict_pictures(
     pictures: Names of the results by path, see `picture_paths.find`.
     output: Folder.
     info: The classes.
-    formats: Of `FORMATS`.
+    formats: As for `predict_run`.
     batch_size: See `batching.predict_all`.
 
   Raises:
@@ -224,7 +226,7 @@ def _usable(
       result.failed[picture.path] = str(picture.error)
       continue
     for kind in formats:
-      if kind == 'submission':
+      if kind == SUBMISSION:
         target = submission.target(output, picture.path)
       else:
         target = picture_paths.target(output, names[picture.path], kind)
@@ -244,7 +246,7 @@ def _write(picture, pred, info, formats):
   with _naming(picture.path):
     for kind, target in zip(formats, picture.targets):
       pixels = turn(render(kind, picture.image, pred, info), back)
-      level = {'level': 9} if kind == 'submission' else {}
+      level = {'level': 9} if kind == SUBMISSION else {}
       picture_files.write_png(target, pixels, picture.orientation, **level)
 
 
@@ -261,10 +263,10 @@ def _naming(path: pathlib.Path) -> Iterator[None]:
 def render(
   kind: str, image: np.ndarray, pred: np.ndarray, info: DatasetInfo
 ) -> np.ndarray:
-  """What is written as `kind`, one of `FORMATS`: uint8[H, W] or [H, W, 3]."""
+  """What is written as `kind`: uint8[H, W] or [H, W, 3]."""
   if kind == 'train_id':
     return pred
-  if kind in ('label_id', 'submission'):
+  if kind in ('label_id', SUBMISSION):
     return info.train_to_label[pred]
   colours = visualize.colour(pred, info.palette)
   return colours if kind == 'color' else visualize.overlay(image, colours)

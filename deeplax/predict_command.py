@@ -47,7 +47,7 @@ def predict_command(
       )
     problems = predict_videos(workdir, inputs, output, **film, **options)
     if problems:
-      return cli.fail(f'{len(problems)} inputs or frames were not usable.', 1)
+      return cli.fail(f'{len(problems)} inputs or frames could not be used.', 1)
     return 0
   given = [f'--{name}' for name, value in film.items() if value is not None]
   if given:

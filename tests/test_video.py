@@ -182,6 +182,16 @@ def test_a_camera_keeps_the_time():
     assert result.frames == 5  # were predicted
 
 
+def test_the_network_is_not_charged_for_waiting(monkeypatch):
+  clock = video._Clock(videos.predictor())
+  ends = iter([13.0, 15.0, 21.0])
+  monkeypatch.setattr(video.time, 'perf_counter', lambda: next(ends))
+  # Handed over at 10; at 11, while the first was at work; at 20, after a pause.
+  for begun in (10.0, 11.0, 20.0):
+    clock._wait(begun, 4, np.zeros(1))
+  assert (clock.seconds, clock.frames) == (3 + 2 + 1, 12)
+
+
 def test_a_failure_leaves_no_video(tmp_path, monkeypatch):
   def broken(*_):
     raise MemoryError('no room')

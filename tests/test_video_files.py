@@ -151,12 +151,16 @@ def test_a_video_that_can_not_be_written(tmp_path, what):
 
 def test_a_full_disk_is_seen(tmp_path):
   code = f"""
-import resource
-from tests import test_video_files as t
+import pathlib, resource
+import numpy as np
+from deeplax.video_writer import RunError, VideoWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+writer = VideoWriter(pathlib.Path({str(tmp_path / 'a.avi')!r}), 20, (48, 64))
+for i in range(200):
+  writer.write(np.full((48, 64, 3), i, np.uint8))
 try:
-  t.written(t.pathlib.Path({str(tmp_path / 'a.avi')!r}), count=200)
-except t.RunError as error:
+  writer.close()
+except RunError as error:
   print(error)
 """
   done = subprocess.run(
