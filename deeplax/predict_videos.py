@@ -1,7 +1,6 @@
 """Predicts videos, cameras and folders of frames with a trained run."""
 
 import logging
-import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from deeplax import picture_paths, run_predictor, video_inputs
 from deeplax.data import DataError
 from deeplax.errors import RunError
 from deeplax.video import Filmed, film
+from deeplax.video_files import MOST_FPS
 from deeplax.video_view import VIEWS
 
 log = logging.getLogger('deeplax')
@@ -42,15 +42,16 @@ def predict_videos(
     What could not be used, in words; the rest is done.
 
   Raises:
-    RunError: No run, nothing to predict, an option that can't be, or a result
-      that can't be written.
+    RunError: No run, nothing to predict, or an option that can't be.
     KeyboardInterrupt: Ctrl-C; the frames done until then are in the video.
   """
   view = view or VIEWS[0]
   if view not in VIEWS:
     raise RunError(f'--view={view}: expected one of {", ".join(VIEWS)}.')
-  if fps is not None and not (math.isfinite(fps) and 0 < fps <= 1000):
-    raise RunError(f'--fps={fps:g}: expected a number above 0, up to 1000.')
+  if fps is not None and not 0 < fps <= MOST_FPS:
+    raise RunError(
+      f'--fps={fps:g}: expected a number above 0, up to {MOST_FPS}.'
+    )
   for name, value in (('max_frames', max_frames), ('batch_size', batch_size)):
     if value is not None and value < 1:
       raise RunError(f'{name} (={value}) must be 1 or more.')
@@ -61,19 +62,19 @@ def predict_videos(
   for take in takes:
     try:
       clip = take.open()
-    except DataError as error:
+      if clip.live:
+        log.info('%s: Ctrl-C ends it.', clip.name)
+      filmed = film(
+        *(predictor, clip, take.target, info),
+        view=view,
+        fps=fps,
+        max_frames=max_frames,
+        batch_size=batch_size,
+      )
+    except (DataError, RunError) as error:
       log.error('skipped: %s', error)
       problems.append(str(error))
       continue
-    if clip.live:
-      log.info('%s: Ctrl-C ends it.', clip.name)
-    filmed = film(
-      *(predictor, clip, take.target, info),
-      view=view,
-      fps=fps,
-      max_frames=max_frames,
-      batch_size=batch_size,
-    )
     problems += filmed.problems
     print(filmed, flush=True)
     _go_on(filmed, clip.count)

@@ -26,6 +26,7 @@ from deeplax.data import DataError, files
 
 # Frames a second where nobody says: those of the course project's video.
 FPS = 20.0
+MOST_FPS = 1000
 # Such files count their frames; that of others is estimated from the length.
 _COUNTED = ('.mp4', '.m4v', '.mov', '.avi', '.3gp')
 _HEADER = 2**16  # bytes, which nearly always hold all that is asked for
@@ -256,8 +257,9 @@ def _first_frame(capture, name):
 
 
 def _rate(capture):
+  """What the file says, if that can be."""
   fps = capture.get(cv2.CAP_PROP_FPS)
-  return fps if math.isfinite(fps) and fps > 0 else FPS
+  return fps if 0 < fps <= MOST_FPS else FPS
 
 
 def _header_size(path):

@@ -262,7 +262,10 @@ def test_videos_from_the_command_line(run, street, capsys):
 
 def test_a_bad_video_does_not_stop_the_others(run, street, capsys, caplog):
   (street / 'bad.mp4').write_text('no video')
-  inputs = [str(street / name) for name in ('bad.mp4', 'street.avi')]
+  (street / 'taken.avi').write_bytes((street / 'street.avi').read_bytes())
+  (street / 'out' / 'taken.mp4').mkdir(parents=True)
+  names = ('bad.mp4', 'taken.avi', 'street.avi')
+  inputs = [str(street / name) for name in names]
   code = predict_command(
     str(run),
     inputs,
@@ -270,11 +273,14 @@ def test_a_bad_video_does_not_stop_the_others(run, street, capsys, caplog):
     **dict(formats=None, view=None, fps=25, max_frames=2),
   )
   assert code == 1
-  assert 'skipped: ' in caplog.text and 'bad.mp4' in caplog.text
-  assert '1 inputs or frames' in capsys.readouterr().err
+  skipped = [r.getMessage() for r in caplog.records if r.name == 'deeplax']
+  assert len(skipped) == 2 and 'bad.mp4: no video' in skipped[0]
+  assert 'a folder of that name' in skipped[1]
+  assert '2 inputs or frames' in capsys.readouterr().err
   frames, fps = videos.read(street / 'out' / 'street.mp4')
   assert (len(frames), fps) == (2, 25)
-  assert [p.name for p in (street / 'out').iterdir()] == ['street.mp4']
+  there = sorted(p.name for p in (street / 'out').iterdir())
+  assert there == ['street.mp4', 'taken.mp4']
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,12 @@ import pathlib
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from deeplax import video_writer
+from deeplax import video_files, video_writer
 from deeplax.data import DataError
 from deeplax.errors import RunError
 from deeplax.video_files import Camera, Frames, Video
@@ -152,6 +153,7 @@ def test_a_video_that_can_not_be_written(tmp_path, what):
 def test_a_full_disk_is_seen(tmp_path):
   code = f"""
 import pathlib, resource
+import cv2
 import numpy as np
 from deeplax.video_writer import RunError, VideoWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
@@ -208,3 +210,21 @@ def test_what_was_there_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
 
 def _broken(*_):
   raise OSError(28, 'No space left on device')
+
+
+def test_a_camera_gives_frames_until_it_is_unplugged(tmp_path, monkeypatch):
+  path = written(tmp_path / 'a.avi', count=6)
+  opened = []
+
+  def plugged_in(number, backend):
+    opened.append(number)
+    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+
+  monkeypatch.setattr(video_files, 'open_video', plugged_in)
+  camera = Camera(2)
+  assert opened == [2] and camera.live and camera.size == (48, 64)
+  assert camera.fps == 12.5 and camera.count is None
+  # The first picture, which told its size, is past.
+  numbers = [frame[24, 16, 0] // 13 for frame in frames_of(camera)]
+  assert numbers == [1, 2, 3, 4, 5]
+  assert camera.missing().startswith('camera 2: gives no pictures any more')
