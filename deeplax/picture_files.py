@@ -37,11 +37,21 @@ def turn(image: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def write_png(
-  path: pathlib.Path, image: np.ndarray, orientation: int = 1
+  path: pathlib.Path,
+  image: np.ndarray,
+  orientation: int = 1,
+  *,
+  level: int = _LEVEL,
 ) -> None:
   """Writes uint8[H, W] or [H, W, 3], all at once or not at all.
 
   Links that lie in the way are replaced, never followed.
+
+  Args:
+    path: Of the file.
+    image: The stored pixels.
+    orientation: What their EXIF says, 1..8.
+    level: Of zlib, to 9, the smallest.
 
   Raises:
     RunError: It can't be written.
@@ -55,7 +65,7 @@ def write_png(
   try:
     part.unlink(missing_ok=True)  # of a run that was killed, or a link
     with part.open('xb') as file:  # a new file, whatever comes in between
-      Image.fromarray(image).save(file, 'PNG', compress_level=_LEVEL, **options)
+      Image.fromarray(image).save(file, 'PNG', compress_level=level, **options)
     part.replace(path)
   except OSError as error:
     raise RunError(

@@ -5,7 +5,7 @@ import glob
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from deeplax.errors import RunError
 
@@ -33,17 +33,18 @@ def find(
   Raises:
     RunError: An input that doesn't exist or holds no picture.
   """
-  output = _real(output)
+  output = real(output)
   found: dict[pathlib.Path, str] = {}
-  for text in _split(inputs):
+  for text in split(inputs):
     for path, name in expand(text, output, '--input '):
       found.setdefault(path, name)
   if not found:
     raise RunError('no input: give --input a file, a folder or a pattern.')
-  return _distinct(found)
+  return distinct(found)
 
 
-def _split(inputs):
+def split(inputs: Sequence[str]) -> Iterator[str]:
+  """What commas separate, if it is not the name of a file."""
   for text in inputs:
     # A comma may be part of a name.
     parts = [text] if os.path.lexists(text) else text.split(',')
@@ -85,7 +86,7 @@ def expand(
 
 
 def _in_folder(folder, output, flag):
-  if _real(folder) == output:
+  if real(folder) == output:
     raise RunError(
       f'--input and --output are the same folder, {folder}: the next call '
       'would take its own results for pictures. Give another --output.'
@@ -93,10 +94,8 @@ def _in_folder(folder, output, flag):
   names = []
   for root, folders, files in os.walk(folder):
     folders.sort()
-    if output is not None and output.is_relative_to(_real(root)):
-      folders[:] = [
-        f for f in folders if _real(os.path.join(root, f)) != output
-      ]
+    if output is not None and output.is_relative_to(real(root)):
+      folders[:] = [f for f in folders if real(os.path.join(root, f)) != output]
     names += [pathlib.Path(root, f) for f in sorted(files)]
   pictures = [p for p in names if p.suffix.lower() in SUFFIXES]
   if not pictures:
@@ -108,12 +107,12 @@ def _in_folder(folder, output, flag):
   return [(p, str(p.relative_to(folder))[: -len(p.suffix)]) for p in pictures]
 
 
-def _real(path: str | os.PathLike) -> pathlib.Path:
+def real(path: str | os.PathLike) -> pathlib.Path:
   """Not `Path.resolve`, which raises for a link that leads to itself."""
   return pathlib.Path(os.path.realpath(path))
 
 
-def _distinct(found):
+def distinct(found: dict[pathlib.Path, str]) -> dict[pathlib.Path, str]:
   """Other names where two are equal, on file systems that ignore case too."""
 
   def longer(path, name):
@@ -170,7 +169,7 @@ def target(output: pathlib.Path, name: str, kind: str) -> pathlib.Path:
   """
   path = output / f'{name}_{kind}.png'
   # Before anything is made: folders would be made behind a link, too.
-  if not _real(path.parent).is_relative_to(_real(output)):
+  if not real(path.parent).is_relative_to(real(output)):
     raise RunError(
       f'{path.parent} is a link that leads out of --output ({output}); nothing '
       'is written outside of it.'
