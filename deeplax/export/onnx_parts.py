@@ -1,0 +1,215 @@
+"""Parts of arrays, and what is put around them, by name of the primitive."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jax.lax import GatherScatterMode
+
+from deeplax.export.onnx_graph import Array, Graph, Unsupported, same
+
+_END = np.iinfo(np.int64).max
+
+Edges = Sequence[tuple[int, int]]
+
+
+def cut(
+  graph: Graph,
+  x: Array,
+  starts: Sequence[int],
+  ends: Sequence[int],
+  steps: Sequence[int] | None = None,
+) -> Array:
+  """`x[start:end:step, ...]`; axes that stay whole may have any end."""
+  steps = steps or [1] * x.rank
+  rows = []
+  shape = list(x.shape)
+  for axis, (start, end, step) in enumerate(zip(starts, ends, steps)):
+    if start == 0 and step == 1 and same(end, x.shape[axis]):
+      continue
+    if not isinstance(end, int):
+      raise Unsupported('a part of the pictures, whose number is open')
+    rows.append((x.where(axis), start, end, step))
+    shape[axis] = -(-(end - start) // step)
+  if not rows:
+    return x
+  axes, starts, ends, steps = (list(column) for column in zip(*sorted(rows)))
+  return graph.emit(
+    'Slice', [x.name, starts, ends, axes, steps], shape, x.dtype, x.order
+  )
+
+
+def _slice(graph, eqn, x):
+  p = eqn.params
+  return cut(graph, x, p['start_indices'], p['limit_indices'], p['strides'])
+
+
+def _split(graph, eqn, x):
+  axis, parts, start = eqn.params['axis'], [], 0
+  for size in eqn.params['sizes']:
+    starts, ends = [0] * x.rank, list(x.shape)
+    starts[axis], ends[axis] = start, start + size
+    parts.append(cut(graph, x, starts, ends))
+    start += size
+  return parts
+
+
+def _rev(graph, eqn, x):
+  axes = sorted(x.where(a) for a in eqn.params['dimensions'])
+  n = len(axes)
+  inputs = [x.name, [-1] * n, [-_END] * n, axes, [-1] * n]
+  return graph.emit('Slice', inputs, x.shape, x.dtype, x.order)
+
+
+def _pad(graph, eqn, x, value):
+  edges = eqn.params['padding_config']
+  if any(inner for _, _, inner in edges):
+    raise Unsupported('padding between the elements')
+  if value.value is None:
+    raise Unsupported('padding with a value that depends on the input')
+  x = cut_negative(graph, graph.whole(x), [(a, b) for a, b, _ in edges])
+  return pad(graph, x, [(max(a, 0), max(b, 0)) for a, b, _ in edges], value)
+
+
+def cut_negative(graph: Graph, x: Array, edges: Edges) -> Array:
+  """Cuts off where the padding (before, after) of an axis is below 0."""
+  if min(min(e) for e in edges) >= 0:
+    return x
+  return cut(
+    graph,
+    x,
+    [max(-a, 0) for a, _ in edges],
+    [n + min(b, 0) if b < 0 else n for n, (_, b) in zip(x.shape, edges)],
+  )
+
+
+def pad(graph: Graph, x: Array, edges: Edges, value: Array) -> Array:
+  """Puts `value` around x, (before, after) of each axis."""
+  if not any(map(any, edges)):
+    return x
+  order = x.order if x.name else tuple(range(x.rank))
+  stored = [edges[axis] for axis in order]
+  pads = [a for a, _ in stored] + [b for _, b in stored]
+  shape = [
+    n if edge == (0, 0) else n + sum(edge) for n, edge in zip(x.shape, edges)
+  ]
+  return graph.emit(
+    'Pad',
+    [graph.place(x, order), pads, value.value.reshape(())],
+    shape,
+    x.dtype,
+    order,
+  )
+
+
+def _starts(x, sizes, starts):
+  """Where a window begins, moved so that it is inside, as JAX does."""
+  if any(s.value is None for s in starts):
+    raise Unsupported('a place that depends on the input')
+  numbers = [int(s.scalar()) for s in starts]
+  return [
+    0 if same(n, size) else min(max(s, 0), n - size)
+    for s, n, size in zip(numbers, x.shape, sizes)
+  ]
+
+
+def _dynamic_slice(graph, eqn, x, *starts):
+  sizes = eqn.params['slice_sizes']
+  starts = _starts(x, sizes, starts)
+  ends = [s + n if s else n for s, n in zip(starts, sizes)]
+  return cut(graph, x, starts, ends)
+
+
+def _dynamic_update_slice(graph, eqn, x, new, *starts):
+  """Where the window is, what is new, with zeros around; else x."""
+  del eqn
+  starts = _starts(x, new.shape, starts)
+  edges, inside = [], np.ones((1,) * x.rank, bool)
+  for axis, (start, n, size) in enumerate(zip(starts, x.shape, new.shape)):
+    whole = same(n, size)
+    edges.append((0, 0) if whole else (start, n - size - start))
+    if not whole:
+      at = np.arange(n)
+      at = (at >= start) & (at < start + size)
+      inside = inside & at.reshape(
+        [-1 if a == axis else 1 for a in range(x.rank)]
+      )
+  zero = Array((), x.dtype, value=np.zeros((), x.dtype))
+  new = pad(graph, new if new.name else graph.whole(new), edges, zero)
+  mask = Array(x.shape, inside.dtype, value=inside)
+  return graph.elementwise('Where', [mask, new, x], x.shape, x.dtype)
+
+
+def _gather(graph, eqn, x, indices):
+  """Reads a window at one place, or along each of some axes by itself."""
+  numbers, sizes = eqn.params['dimension_numbers'], eqn.params['slice_sizes']
+  axes = numbers.start_index_map
+  if indices.value is None:
+    raise Unsupported('reading at places that depend on the input')
+  table = graph.whole(indices).value.astype(np.int64)
+  whole = all(
+    same(n, m)
+    for a, (n, m) in enumerate(zip(x.shape, sizes))
+    if a not in axes
+  )
+  if numbers.operand_batching_dims or not whole:
+    raise Unsupported('reading at other places in each picture')
+  limits = [x.shape[a] - sizes[a] for a in axes]
+  if eqn.params['mode'] == GatherScatterMode.CLIP:
+    table = np.clip(table, 0, limits)
+  elif table.min() < 0 or (table > limits).any():
+    raise Unsupported('reading beyond the end of an axis')
+  if table.ndim == 1 and not numbers.collapsed_slice_dims:
+    starts, ends = [0] * x.rank, list(x.shape)
+    for axis, start in zip(axes, table.tolist()):
+      starts[axis], ends[axis] = start, start + sizes[axis]
+    return cut(graph, x, starts, ends)
+  if numbers.collapsed_slice_dims != tuple(axes):
+    raise Unsupported('reading windows at many places')
+  rows = _rows(table)
+  shape = list(x.shape)
+  name = x.name
+  for axis, row in zip(axes, rows):
+    shape[axis] = len(row)
+    name = _read(graph, x, name, axis, row, shape)
+  # From the axes of x to those of the result.
+  places = iter(
+    a for a in range(x.rank) if a not in numbers.offset_dims
+  )
+  rest = iter(numbers.offset_dims)
+  new = [next(places if a in axes else rest) for a in range(x.rank)]
+  shape = eqn.outvars[0].aval.shape
+  return Array(tuple(shape), x.dtype, name, tuple(new[a] for a in x.order))
+
+
+def _rows(table):
+  """Of `[n, m, ..., k]` places on a grid, those along each of its k axes."""
+  grid, rows = table.shape[:-1], []
+  for axis in range(table.shape[-1]):
+    row = np.moveaxis(table[..., axis], axis, 0) if len(grid) > axis else table
+    row = row.reshape(len(row), -1)
+    if len(grid) != table.shape[-1] or (row != row[:, :1]).any():
+      raise Unsupported('reading at places that are no grid')
+    rows.append(row[:, 0])
+  return rows
+
+
+def _read(graph, x, name, axis, row, shape) -> str:
+  """Reads the places `row` of an axis; every n-th of them as a slice."""
+  steps = {*np.diff(row).tolist()} or {1}
+  place = x.where(axis)
+  if len(steps) == 1 and (step := steps.pop()) > 0:
+    table = [[n] for n in (int(row[0]), int(row[-1]) + 1, place, step)]
+    return graph.emit('Slice', [name, *table], shape, x.dtype, x.order).name
+  out = graph.emit('Gather', [name, row], shape, x.dtype, x.order, axis=place)
+  return out.name
+
+
+TABLE = {
+  'dynamic_slice': _dynamic_slice,
+  'dynamic_update_slice': _dynamic_update_slice,
+  'gather': _gather,
+  'pad': _pad,
+  'rev': _rev,
+  'slice': _slice,
+  'split': _split,
+}
