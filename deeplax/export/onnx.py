@@ -78,7 +78,7 @@ def _trace(fn, example, dynamic_batch):
   spec = jax.ShapeDtypeStruct(shape, example.dtype)
   try:
     closed, found = jax.make_jaxpr(fn, return_shape=True)(spec)
-  except jax.core.InconclusiveDimensionOperation as error:
+  except jax.errors.InconclusiveDimensionOperation as error:
     raise UserError(
       'The function needs to know the number of pictures, which was to be open '
       f'({str(error).splitlines()[0]}). Leave dynamic_batch out.'

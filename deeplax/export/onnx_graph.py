@@ -20,7 +20,15 @@ NCHW = (0, 3, 1, 2)
 
 
 class Unsupported(Exception):  # noqa: N818, becomes a UserError
-  """What an operation asks for has no counterpart here."""
+  """What an operation asks for has no counterpart here.
+
+  Attributes:
+    operation: Name of the primitive, once it is known.
+    scope: Of the network.
+    line: Of the program.
+  """
+
+  operation = scope = line = ''
 
 
 @dataclasses.dataclass(eq=False)

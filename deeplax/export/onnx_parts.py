@@ -45,7 +45,7 @@ def _slice(graph, eqn, x):
 
 def _split(graph, eqn, x):
   axis, parts, start = eqn.params['axis'], [], 0
-  for size in eqn.params['sizes']:
+  for size in map(int, eqn.params['sizes']):
     starts, ends = [0] * x.rank, list(x.shape)
     starts[axis], ends[axis] = start, start + size
     parts.append(cut(graph, x, starts, ends))
@@ -140,68 +140,64 @@ def _dynamic_update_slice(graph, eqn, x, new, *starts):
 
 
 def _gather(graph, eqn, x, indices):
-  """Reads a window at one place, or along each of some axes by itself."""
+  """Reads some axes at places of a grid, others in one window."""
   numbers, sizes = eqn.params['dimension_numbers'], eqn.params['slice_sizes']
-  axes = numbers.start_index_map
+  axes, gone = numbers.start_index_map, numbers.collapsed_slice_dims
   if indices.value is None:
     raise Unsupported('reading at places that depend on the input')
   table = graph.whole(indices).value.astype(np.int64)
-  whole = all(
-    same(n, m)
-    for a, (n, m) in enumerate(zip(x.shape, sizes))
-    if a not in axes
-  )
-  if numbers.operand_batching_dims or not whole:
+  others = [a for a in range(x.rank) if a not in axes]
+  if numbers.operand_batching_dims or not all(
+    same(x.shape[a], sizes[a]) for a in others
+  ):
     raise Unsupported('reading at other places in each picture')
   limits = [x.shape[a] - sizes[a] for a in axes]
   if eqn.params['mode'] == GatherScatterMode.CLIP:
     table = np.clip(table, 0, limits)
-  elif table.min() < 0 or (table > limits).any():
+  elif table.size and (table.min() < 0 or (table > limits).any()):
     raise Unsupported('reading beyond the end of an axis')
-  if table.ndim == 1 and not numbers.collapsed_slice_dims:
-    starts, ends = [0] * x.rank, list(x.shape)
-    for axis, start in zip(axes, table.tolist()):
-      starts[axis], ends[axis] = start, start + sizes[axis]
-    return cut(graph, x, starts, ends)
-  if numbers.collapsed_slice_dims != tuple(axes):
-    raise Unsupported('reading windows at many places')
-  rows = _rows(table)
-  shape = list(x.shape)
-  name = x.name
-  for axis, row in zip(axes, rows):
-    shape[axis] = len(row)
-    name = _read(graph, x, name, axis, row, shape)
-  # From the axes of x to those of the result.
-  places = iter(
-    a for a in range(x.rank) if a not in numbers.offset_dims
-  )
-  rest = iter(numbers.offset_dims)
-  new = [next(places if a in axes else rest) for a in range(x.rank)]
-  shape = eqn.outvars[0].aval.shape
-  return Array(tuple(shape), x.dtype, name, tuple(new[a] for a in x.order))
-
-
-def _rows(table):
-  """Of `[n, m, ..., k]` places on a grid, those along each of its k axes."""
-  grid, rows = table.shape[:-1], []
-  for axis in range(table.shape[-1]):
-    row = np.moveaxis(table[..., axis], axis, 0) if len(grid) > axis else table
-    row = row.reshape(len(row), -1)
-    if len(grid) != table.shape[-1] or (row != row[:, :1]).any():
+  if table.ndim - 1 != len(gone) or not {*gone} <= {*axes}:
+    raise Unsupported('reading at places that are no grid')
+  rows = {}
+  for i, axis in enumerate(axes):
+    places = table[..., i]
+    if axis in gone:  # its places are those along an axis of the table
+      places = np.moveaxis(places, gone.index(axis), 0)
+      places = places.reshape(len(places), -1)
+    else:
+      places = places.reshape(1, -1)
+    if (places != places[:, :1]).any():
       raise Unsupported('reading at places that are no grid')
-    rows.append(row[:, 0])
-  return rows
+    rows[axis] = places[:, 0]
+    if axis not in gone:
+      rows[axis] = places[0, 0] + np.arange(sizes[axis])
+  y = _read(graph, x, rows)
+  # From the axes of x to those of the result.
+  new_places = iter(a for a in range(x.rank) if a not in numbers.offset_dims)
+  rest = iter(numbers.offset_dims)
+  new = [next(new_places if a in gone else rest) for a in range(x.rank)]
+  shape = tuple(eqn.outvars[0].aval.shape)
+  return Array(shape, x.dtype, y.name, tuple(new[a] for a in y.order))
 
 
-def _read(graph, x, name, axis, row, shape) -> str:
-  """Reads the places `row` of an axis; every n-th of them as a slice."""
-  steps = {*np.diff(row).tolist()} or {1}
-  place = x.where(axis)
-  if len(steps) == 1 and (step := steps.pop()) > 0:
-    table = [[n] for n in (int(row[0]), int(row[-1]) + 1, place, step)]
-    return graph.emit('Slice', [name, *table], shape, x.dtype, x.order).name
-  out = graph.emit('Gather', [name, row], shape, x.dtype, x.order, axis=place)
-  return out.name
+def _read(graph, x, rows) -> Array:
+  """Reads places of axes; those a constant step apart as one slice."""
+  starts, ends, steps = [0] * x.rank, list(x.shape), [1] * x.rank
+  uneven = {}
+  for axis, row in rows.items():
+    step = {*np.diff(row).tolist()} or {1}
+    if len(step) > 1 or min(step) < 1:
+      uneven[axis] = row
+      continue
+    starts[axis], ends[axis] = int(row[0]), int(row[-1]) + 1
+    steps[axis] = step.pop()
+  x = cut(graph, x, starts, ends, steps)
+  for axis, row in uneven.items():
+    shape = list(x.shape)
+    shape[axis] = len(row)
+    place = x.where(axis)
+    x = graph.emit('Gather', [x.name, row], shape, x.dtype, x.order, axis=place)
+  return x
 
 
 TABLE = {

@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 
 from deeplax.export.onnx_graph import Graph, Node
-from deeplax.export.onnx_resize import sampling
+from deeplax.export.onnx_resize import repeat, sampling
 
 _SPATIAL = (2, 3)
 
@@ -59,10 +59,19 @@ class View:
 
   def replace(self, node: Node, op: str, inputs: list, **attributes) -> None:
     """Turns a node into another of the same result."""
+    self._leave(node)
     node.inputs = [
       x if isinstance(x, str) else self.graph.constant(x) for x in inputs
     ]
     node.op, node.attributes = op, attributes
+    self.uses.update(node.inputs)
+
+  def _leave(self, node: Node) -> None:
+    """Counts off what a node read, and what only that was read for."""
+    for name in node.inputs:
+      self.uses[name] -= 1
+      if self.uses[name] == 0 and name in self.makers:
+        self._leave(self.makers[name])
 
 
 def _affine(view: View) -> None:
@@ -209,35 +218,53 @@ def _view_of(view: View, name: str):
 
 
 def _samplings(view: View) -> None:
-  """Weighted sums of two reads along an axis, as resampling."""
-  for node in view.graph.nodes:
+  """Weighted sums of two reads along an axis, and repeats, as resampling."""
+  nodes = view.graph.nodes
+  for node in nodes:
     if node.op == 'Add' and len(node.inputs) == 2:
       found = [_weighted_read(view, name) for name in node.inputs]
       if None in found or found[0][:2] != found[1][:2]:
         continue
       source, axis = found[0][:2]
       size = view.graph.shapes[source][axis]
-      if not isinstance(size, int):
-        continue
       matrix = np.zeros((len(found[0][2]), size))
       for _, _, index, weight in found:
         np.add.at(matrix, (np.arange(len(index)), index), weight)
       sampling(view, node, source, axis, matrix)
+  for node in nodes:
+    read = _read(view, node) if node.op == 'Gather' else None
+    if read is not None:
+      repeat(view, node, *read)
+
+
+def _read(view: View, node: Node):
+  """(source, axis, index) of what reads along one axis, or None."""
+  constants = view.graph.constants
+  if any(name not in constants for name in node.inputs[1:]):
+    return None
+  source, *tables = node.inputs
+  if node.op == 'Gather':
+    return source, node.attributes['axis'], constants[tables[0]]
+  starts, ends, axes, steps = (constants[n].tolist() for n in tables)
+  if len(axes) != 1 or min(starts) < 0 or min(steps) < 1:
+    return None
+  return source, axes[0], np.arange(starts[0], ends[0], steps[0])
 
 
 def _weighted_read(view: View, name: str):
   """(source, axis, index, weight) of a read along an axis, or None."""
   product = view.maker(name, 'Mul')
   found = product and view.split(product)
-  read = found and view.maker(found[0], 'Gather')
-  if not read or read.inputs[1] not in view.graph.constants:
+  node = found and (
+    view.maker(found[0], 'Gather') or view.maker(found[0], 'Slice')
+  )
+  read = node and _read(view, node)
+  if not read:
     return None
-  axis, index = read.attributes['axis'], view.graph.constants[read.inputs[1]]
-  shape = view.graph.shapes[name]
-  weight = found[1]
+  source, axis, index = read
+  weight, shape = found[1], view.graph.shapes[name]
   spread = [1] * len(shape)
   spread[axis] = len(index)
   if weight.size != 1 and list(weight.shape) != spread:
     return None
-  weight = np.broadcast_to(weight.reshape(-1), index.shape)
-  return read.inputs[0], axis, index, weight
+  return source, axis, index, np.broadcast_to(weight.reshape(-1), index.shape)

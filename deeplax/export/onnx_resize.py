@@ -38,28 +38,15 @@ def sampling(
     view.replace(node, 'Expand', [source, np.array(sizes, np.int64)])
     return
   grid = _grid(matrix)
-  if grid is not None and axis >= len(shape) - 2 and len(shape) == 4:
-    axes, sizes = [axis], [after]
-    first = view.maker(source, 'Resize')
-    # Rows first, then columns: one node.
-    if first is not None and _is_same(first, grid, axis):
-      axes = [*first.attributes['axes'], axis]
-      sizes = [*view.graph.constants[first.inputs[3]].tolist(), after]
-      source = first.inputs[0]
-    view.replace(
-      node,
-      'Resize',
-      [source, '', '', np.array(sizes, np.int64)],
-      axes=axes,
-      mode='linear',
-      coordinate_transformation_mode=grid,
-    )
+  if grid is not None and _is_spatial(axis, shape):
+    kind = dict(mode='linear', coordinate_transformation_mode=grid)
+    _resize(view, node, source, axis, after, kind)
     return
-  kind = view.graph.dtypes[source]
+  dtype = view.graph.dtypes[source]
   if axis == len(shape) - 1:
-    view.replace(node, 'MatMul', [source, matrix.T.astype(kind)])
+    view.replace(node, 'MatMul', [source, matrix.T.astype(dtype)])
   elif axis == len(shape) - 2:
-    view.replace(node, 'MatMul', [matrix.astype(kind), source])
+    view.replace(node, 'MatMul', [matrix.astype(dtype), source])
 
 
 def _grid(matrix) -> str | None:
@@ -82,9 +69,46 @@ def _grid(matrix) -> str | None:
   return None
 
 
-def _is_same(first: Node, grid: str, axis: int) -> bool:
-  attributes = first.attributes
-  return (
-    attributes['coordinate_transformation_mode'] == grid
-    and axis not in attributes['axes']
-  )
+def repeat(
+  view: Any, node: Node, source: str, axis: int, index: np.ndarray
+) -> None:
+  """Turns a node that repeats each pixel of an axis into a `Resize`.
+
+  Args:
+    view, node, source, axis: As of `sampling`.
+    index: What the node reads.
+  """
+  shape, size = view.graph.shapes[node.output], view.graph.shapes[source][axis]
+  if not _is_spatial(axis, shape) or len(index) % size:
+    return
+  if np.array_equal(index, np.arange(len(index)) * size // len(index)):
+    kind = dict(
+      mode='nearest',
+      nearest_mode='floor',
+      coordinate_transformation_mode='asymmetric',
+    )
+    _resize(view, node, source, axis, len(index), kind)
+
+
+def _is_spatial(axis, shape) -> bool:
+  return len(shape) == 4 and axis >= 2
+
+
+def _resize(view, node, source, axis, size, kind) -> None:
+  """Rows and then columns are one node."""
+  # By factors: the number of pictures may be open.
+  factors = np.ones(4, np.float32)
+  factors[axis] = _factor(view.graph.shapes[source][axis], size)
+  view.replace(node, 'Resize', [source, '', factors], **kind)
+  first = view.maker(source, 'Resize')
+  if first is not None and first.attributes == kind:
+    factors = factors * view.graph.constants[first.inputs[2]]
+    view.replace(node, 'Resize', [first.inputs[0], '', factors], **kind)
+
+
+def _factor(before: int, after: int) -> np.float32:
+  """That gives `floor(before * factor) == after` in float32."""
+  factor = np.float32(after / before)
+  while np.floor(np.float32(before) * factor) < after:
+    factor = np.nextafter(factor, np.float32(np.inf))
+  return factor

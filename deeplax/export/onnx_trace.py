@@ -1,6 +1,6 @@
 """From a jaxpr to a graph: equation by equation, calls and loops written out.
 
-What does not depend on the input is computed here, by JAX.
+What does not depend on the input is computed here.
 """
 
 import site
@@ -33,7 +33,16 @@ _CALLS = {
   'pjit': 'jaxpr',
   'remat2': 'jaxpr',
 }
-_NOTHING = ('copy', 'copy_p', 'name', 'optimization_barrier')
+# What JAX would compile for every shape there is.
+_NUMPY = {
+  'add': np.add,
+  'mul': np.multiply,
+  'rsqrt': lambda x: 1 / np.sqrt(x),
+  'sub': np.subtract,
+}
+# Of one number all over, what these give is that number all over.
+_STILL = ('dynamic_slice', 'reshape', 'rev', 'slice', 'squeeze', 'transpose')
+_NOTHING = ('copy', 'copy_p', 'name', 'optimization_barrier', 'stop_gradient')
 _OPS = {
   **onnx_elementwise.TABLE,
   **onnx_parts.TABLE,
@@ -73,7 +82,14 @@ def trace(graph: Graph, closed: ClosedJaxpr, *args: Array) -> list[Array]:
   """
   needed = [True] * len(closed.jaxpr.outvars)
   consts = [_known(c) for c in closed.consts]
-  return _run(graph, closed.jaxpr, consts, args, needed)
+  try:
+    return _run(graph, closed.jaxpr, consts, args, needed)
+  except Unsupported as error:
+    raise UserError(
+      f"JAX's operation {error.operation!r} in {error.scope or 'the function'}"
+      f"{error.line} can't be written as ONNX: {error}. Export what comes "
+      'before it, or choose another format.'
+    ) from error
 
 
 def _known(value: Any) -> Array:
@@ -125,6 +141,10 @@ def _equation(graph, eqn, args, needed) -> list[Array | None]:
       return _scan(graph, eqn.params, args, needed)
     if name == 'cond':
       return _cond(graph, eqn.params, args, needed)
+    if name == 'dim_as_value':
+      raise Unsupported(
+        'it counts the pictures, whose number is open; leave dynamic_batch out'
+      )
     if all(x.value is not None for x in args):
       return _fold(graph, eqn, args)
     if name not in _OPS:
@@ -135,11 +155,10 @@ def _equation(graph, eqn, args, needed) -> list[Array | None]:
     found = _OPS[name](graph, eqn, *args)
     return found if isinstance(found, list) else [found]
   except Unsupported as error:
-    where = graph.scope or 'the function'
-    raise UserError(
-      f"JAX's operation {name!r} in {where}{_line(eqn)} can't be written as "
-      f'ONNX: {error}. Export what comes before it, or choose another format.'
-    ) from error
+    error.operation = error.operation or name
+    error.scope = error.scope or graph.scope
+    error.line = error.line or _line(eqn)
+    raise
   finally:
     graph.scope = scope
 
@@ -227,12 +246,17 @@ def _fold(graph, eqn, args) -> list[Array]:
   name, shapes = eqn.primitive.name, [x.aval.shape for x in eqn.outvars]
   if name == 'broadcast_in_dim':
     return [_spread(args[0], shapes[0], eqn.params['broadcast_dimensions'])]
+  if name in _STILL and args[0].value.size == 1:
+    one = args[0].value.reshape((1,) * len(shapes[0]))
+    return [constant(one, shape=shapes[0])]
   if name in onnx_elementwise.TABLE:  # axes of size 1 may stay so
     values = [x.value for x in args]
     full = np.broadcast_shapes(*(v.shape for v in values))
     values = [np.broadcast_to(v, full) if v.ndim else v for v in values]
   else:
     values = [graph.whole(x).value for x in args]
+  if name in _NUMPY and values[0].dtype.kind == 'f':
+    return [constant(_NUMPY[name](*values), values[0].dtype, shapes[0])]
   found = eqn.primitive.bind(*map(jnp.asarray, values), **eqn.params)
   found = found if eqn.primitive.multiple_results else [found]
   return [constant(np.asarray(x), shape=s) for x, s in zip(found, shapes)]

@@ -151,9 +151,10 @@ def _arg(op: str):
 def _dot_general(graph, eqn, a, b):
   (a_sums, b_sums), (a_batch, b_batch) = eqn.params['dimension_numbers']
   out = eqn.outvars[0].aval
-  of_pictures = a.rank == 4 and b.value is not None and not a_batch
-  if of_pictures and list(a_sums) == [a.order[1]]:
-    return _as_conv(graph, out, a, b, b_sums[0])
+  for x, matrix, sums in ((a, b, (a_sums, b_sums)), (b, a, (b_sums, a_sums))):
+    of_pictures = x.rank == 4 and matrix.value is not None and not a_batch
+    if of_pictures and x.name and tuple(sums[0]) == (x.order[1],):
+      return _as_conv(graph, out, x, matrix, sums[1][0], matrix is a)
   letters = iter(string.ascii_lowercase)
   a_names = [next(letters) for _ in a.shape]
   b_names = [next(letters) for _ in b.shape]
@@ -180,26 +181,38 @@ def _dot_general(graph, eqn, a, b):
   return cast(graph, y, out.dtype)
 
 
-def _as_conv(graph: Graph, out: Any, a: Array, b: Array, axis: int) -> Array:
-  """The product of the channels of NCHW pictures with a matrix."""
-  rest = [n for j, n in enumerate(b.shape) if j != axis]
-  matrix = np.moveaxis(graph.whole(b).value, axis, -1)
+def _as_conv(
+  graph: Graph, out: Any, x: Array, matrix: Array, axis: int, first: bool
+) -> Array:
+  """The product of the channels of NCHW pictures with those of a constant.
+
+  Args:
+    graph: To add to.
+    out: Aval of the result.
+    x: The pictures; their second stored axis is summed over.
+    matrix: The constant.
+    axis: Of the constant, that is summed over.
+    first: Whether the other axes of the constant come first in the result.
+  """
+  value = np.moveaxis(graph.whole(matrix).value, axis, -1)
+  *rest, inputs = value.shape
   channels = math.prod(rest)
-  matrix = matrix.reshape(channels, b.shape[axis], 1, 1)
   y = graph.emit(
     'Conv',
-    [a.name, matrix],
-    (a.stored[0], channels, *a.stored[2:]),
-    a.dtype,
+    [x.name, value.reshape(channels, inputs, 1, 1)],
+    (x.stored[0], channels, *x.stored[2:]),
+    x.dtype,
     kernel_shape=[1, 1],
   )
-  # To [batch, *rest, rows, columns], where what is left of a comes first.
-  left = [i for i in range(4) if i != a.order[1]]
-  order = [left.index(a.order[0]), *range(3, 3 + len(rest))]
-  order += [left.index(i) for i in a.order[2:]]
+  # Stored as [batch, *rest, rows, columns].
+  left = [i + first * len(rest) for i in range(3)]
+  left.insert(x.order[1], None)
+  start = 0 if first else 3
+  order = [left[x.order[0]], *range(start, start + len(rest))]
+  order += [left[i] for i in x.order[2:]]
   sizes = [out.shape[i] for i in order]
   sizes = [n if isinstance(n, int) else -1 for n in sizes]
-  y = graph.emit('Reshape', [y.name, sizes], out.shape, a.dtype, order)
+  y = graph.emit('Reshape', [y.name, sizes], out.shape, x.dtype, order)
   return cast(graph, y, out.dtype)
 
 
