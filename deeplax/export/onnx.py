@@ -51,23 +51,30 @@ def convert(
       for outputs without names, or a function that needs to know the size of
       its batch, where that is to be open.
   """
+  try:
+    model = _convert(fn, example, input_name, dynamic_batch)
+  except jax.errors.InconclusiveDimensionOperation as error:
+    raise UserError(
+      'The function needs to know the number of pictures, which was to be open '
+      f'({str(error).splitlines()[0]}). Leave dynamic_batch out.'
+    ) from error
+  onnx.checker.check_model(model, full_check=True)
+  return model
+
+
+def _convert(fn, example, input_name, dynamic_batch):
   closed, outputs = _trace(fn, example, dynamic_batch)
   (aval,) = closed.in_avals
+  shape, dtype = tuple(aval.shape), np.dtype(aval.dtype)
   graph = Graph()
-  image = Array(
-    tuple(aval.shape), np.dtype(aval.dtype), input_name, tuple(range(aval.ndim))
-  )
+  image = first = Array(shape, dtype, input_name, tuple(range(aval.ndim)))
   graph.add_input(image)
-  first = image
   if image.rank == 4:  # a picture's three channels are moved now, or never
-    name = graph.place(image, NCHW)
-    first = Array(image.shape, image.dtype, name, NCHW)
+    first = Array(shape, dtype, graph.place(image, NCHW), NCHW)
   results = onnx_trace.trace(graph, closed, first)
   names = [graph.place(graph.whole(x)) for x in results]
   onnx_peephole.improve(graph, names)
-  model = _model(graph, image, dict(zip(outputs, zip(names, results))))
-  onnx.checker.check_model(model, full_check=True)
-  return model
+  return _model(graph, image, dict(zip(outputs, zip(names, results))))
 
 
 def _trace(fn, example, dynamic_batch):
@@ -76,13 +83,7 @@ def _trace(fn, example, dynamic_batch):
   if dynamic_batch:
     shape = (*jax.export.symbolic_shape(BATCH), *shape[1:])
   spec = jax.ShapeDtypeStruct(shape, example.dtype)
-  try:
-    closed, found = jax.make_jaxpr(fn, return_shape=True)(spec)
-  except jax.errors.InconclusiveDimensionOperation as error:
-    raise UserError(
-      'The function needs to know the number of pictures, which was to be open '
-      f'({str(error).splitlines()[0]}). Leave dynamic_batch out.'
-    ) from error
+  closed, found = jax.make_jaxpr(fn, return_shape=True)(spec)
   if not isinstance(found, dict) or not found:
     raise UserError(
       f'The function gives {type(found).__name__}; expected a dictionary of '

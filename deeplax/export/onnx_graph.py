@@ -213,7 +213,7 @@ class Graph:
       stored.append(self.shapes[names[-1]] if placed is None else placed.shape)
     out = self.emit(op, names, shape, dtype, order, **attributes)
     if rank and not all(
-      any(len(s) == rank and s[p] == n for s in stored) or n == 1
+      same(n, 1) or any(len(s) == rank and same(s[p], n) for s in stored)
       for p, n in enumerate(out.stored)
     ):
       return self.expand(out)

@@ -104,6 +104,8 @@ def _affine(view: View) -> None:
       bias = constants[conv.inputs[2]].astype(np.float64)
     if node.op in ('Add', 'Sub'):
       bias = bias + (number if node.op == 'Add' else -number)
+    elif node.op == 'Div' and not number.all():
+      continue
     else:
       factor = number if node.op == 'Mul' else 1 / number
       bias = bias * factor
@@ -136,6 +138,8 @@ def _max_pools(view: View) -> None:
   inner = set()
   for node in reversed(view.graph.nodes):
     if node.op != 'Max' or node.output in inner:
+      continue
+    if view.graph.dtypes[node.output].kind != 'f':
       continue
     leaves = []
     todo = list(node.inputs)
@@ -244,11 +248,15 @@ def _read(view: View, node: Node):
     return None
   source, *tables = node.inputs
   if node.op == 'Gather':
-    return source, node.attributes['axis'], constants[tables[0]]
-  starts, ends, axes, steps = (constants[n].tolist() for n in tables)
-  if len(axes) != 1 or min(starts) < 0 or min(steps) < 1:
+    axis, index = node.attributes['axis'], constants[tables[0]]
+  else:
+    starts, ends, axes, steps = (constants[n].tolist() for n in tables)
+    if len(axes) != 1 or min(starts) < 0 or min(steps) < 1:
+      return None
+    axis, index = axes[0], np.arange(starts[0], ends[0], steps[0])
+  if not isinstance(view.graph.shapes[source][axis], int):
     return None
-  return source, axes[0], np.arange(starts[0], ends[0], steps[0])
+  return source, axis, index
 
 
 def _weighted_read(view: View, name: str):

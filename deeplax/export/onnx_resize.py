@@ -38,7 +38,7 @@ def sampling(
     view.replace(node, 'Expand', [source, np.array(sizes, np.int64)])
     return
   grid = _grid(matrix)
-  if grid is not None and _is_spatial(axis, shape):
+  if grid is not None and _fits(view, node, axis):
     kind = dict(mode='linear', coordinate_transformation_mode=grid)
     _resize(view, node, source, axis, after, kind)
     return
@@ -78,8 +78,8 @@ def repeat(
     view, node, source, axis: As of `sampling`.
     index: What the node reads.
   """
-  shape, size = view.graph.shapes[node.output], view.graph.shapes[source][axis]
-  if not _is_spatial(axis, shape) or len(index) % size:
+  size = view.graph.shapes[source][axis]
+  if not _fits(view, node, axis) or len(index) % size:
     return
   if np.array_equal(index, np.arange(len(index)) * size // len(index)):
     kind = dict(
@@ -90,8 +90,10 @@ def repeat(
     _resize(view, node, source, axis, len(index), kind)
 
 
-def _is_spatial(axis, shape) -> bool:
-  return len(shape) == 4 and axis >= 2
+def _fits(view, node, axis) -> bool:
+  """Whether this is what every runtime has: rows or columns of float32."""
+  stored = view.graph.shapes[node.output], view.graph.dtypes[node.output]
+  return len(stored[0]) == 4 and axis >= 2 and stored[1] == np.float32
 
 
 def _resize(view, node, source, axis, size, kind) -> None:

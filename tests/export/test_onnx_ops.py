@@ -116,6 +116,7 @@ CASES = {
   'loop_back': lambda x: lax.scan(
     lambda total, n: (total * n, total[0, 0]), x, jnp.arange(3.0), reverse=True
   ),
+  'recomputed': lambda x: jax.checkpoint(lambda x: jnp.sin(x) * x)(x),
   'branch': lambda x: lax.cond(jnp.array(True), lambda: x + 1, lambda: x),
   'constants': lambda x: (
     jnp.zeros((2, 3)) + jnp.arange(3.0) + 0 * x[0, 0, 0, 0]
@@ -239,6 +240,7 @@ def test_what_no_output_needs_may_be_anything():
     ),
     lambda x: x - jnp.ones(x.shape).at[0].set(0),
     lambda x: x * x.shape[0],
+    lambda x: lax.dynamic_slice_in_dim(x, 1, 1),
     lambda x: jnp.concatenate([x, jnp.ones(x.shape)], axis=3),
   ],
 )

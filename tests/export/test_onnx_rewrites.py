@@ -60,7 +60,7 @@ CASES = {
     {'Sub', 'Mul', 'Div', 'Add'},
   ),
   'affine of each pixel': (
-    lambda x: conv(x) * x[0, :, :, :1] + np.arange(8.0)[:, None],
+    lambda x: conv(x) * x[0, :, :, :1] + jnp.arange(10.0)[:, None],
     {'Conv': 1, 'Mul': 1, 'Add': 1},
     {},
   ),
