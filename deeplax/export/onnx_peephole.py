@@ -42,10 +42,10 @@ class View:
     for node in graph.nodes:
       self.uses.update(node.inputs)
 
-  def maker(self, name: str, op: str, *, alone: bool = True) -> Node | None:
+  def maker(self, name: str, op: str) -> Node | None:
     """The node of type `op` that makes `name`, if it is read once only."""
     node = self.makers.get(name)
-    if node is None or node.op != op or (alone and self.uses[name] != 1):
+    if node is None or node.op != op or self.uses[name] != 1:
       return None
     return node
 

@@ -26,11 +26,9 @@ MOST_ROUNDS = 64
 _CALLS = {
   'checkpoint': 'jaxpr',
   'closed_call': 'call_jaxpr',
-  'core_call': 'call_jaxpr',
   'custom_jvp_call': 'call_jaxpr',
   'custom_vjp_call': 'call_jaxpr',
   'jit': 'jaxpr',
-  'pjit': 'jaxpr',
   'remat2': 'jaxpr',
 }
 # What JAX would compile for every shape there is.
@@ -42,7 +40,7 @@ _NUMPY = {
 }
 # Of one number all over, what these give is that number all over.
 _STILL = ('dynamic_slice', 'reshape', 'rev', 'slice', 'squeeze', 'transpose')
-_NOTHING = ('copy', 'copy_p', 'name', 'optimization_barrier', 'stop_gradient')
+_NOTHING = ('copy', 'name', 'optimization_barrier', 'stop_gradient')
 _OPS = {
   **onnx_elementwise.TABLE,
   **onnx_parts.TABLE,

@@ -46,8 +46,8 @@ def twice_read(x):
 
 def weighted(x, same=True):
   """A sum of reads of one array, or of two."""
-  low, high, weight = np.array([0, 2, 2]), np.array([1, 3, 4]), CHANNELS[:3]
-  weight = weight[:, None, None]
+  low, high = np.array([0, 2, 2]), np.array([1, 3, 4])
+  weight = CHANNELS[:3, None, None]
   other = x if same else 2 * x
   return x[:, low] * (1 - weight) + other[:, high] * weight
 
@@ -88,6 +88,11 @@ CASES = {
     lambda x: taps(x - 9, 0, NINE),
     {'MaxPool': 1, 'Pad': 1},
     {},
+  ),
+  'whole numbers': (
+    lambda x: taps((9 * x).astype(jnp.int32), 0, NINE),
+    {'Max': 8},
+    {'MaxPool'},
   ),
   'a tap is missing': (
     lambda x: taps(x, -np.inf, NINE[:4] + NINE[5:]),
