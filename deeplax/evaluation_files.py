@@ -11,7 +11,7 @@ import jax
 from deeplax import atomic, cost, summaries, visualize
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
-from deeplax.evaluate import Evaluation
+from deeplax.evaluation import Evaluation
 
 
 def write(

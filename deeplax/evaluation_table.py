@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from deeplax.data.info import DatasetInfo
-from deeplax.evaluate import Evaluation
+from deeplax.evaluation import Evaluation
 
 
 def crf_words(options: dict[str, Any]) -> str:
