@@ -20,6 +20,7 @@ from deeplax import (
   models,
   recipe,
   refinement,
+  report,
 )
 from deeplax import workdir as workdir_lib
 from deeplax.data.info import DatasetInfo
@@ -59,7 +60,8 @@ def evaluate_run(
   """Evaluates a run's checkpoint, prints tables and writes the figures down.
 
   Writes `evaluation/<split>-<step>-<options>.json`, and beside it a folder of
-  the same name with TensorBoard files where tensorflow is installed.
+  the same name with the worst pictures, and TensorBoard files where tensorflow
+  is installed; and `report/index.html`, a page of the last evaluation.
 
   Args:
     workdir: Of a run.
@@ -124,6 +126,7 @@ def evaluate_run(
       prefix=split,
       on_error=config.dataset.on_error,
       crf=given,
+      measure=True,
     )
     evaluation = evaluator(variables)
     measured = cost_of_first(evaluation, model, variables, views, mesh)
@@ -149,6 +152,7 @@ def evaluate_run(
         workdir, split, step, options, evaluation, info, measured
       )
       print(f'Written to {path}')
+      print(f'Report: {report.write(workdir, path)}')
     evaluations.append(evaluation)
     costs.append(measured)
   if len(strides) > 1 and jax.process_index() == 0:
