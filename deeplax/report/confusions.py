@@ -19,12 +19,17 @@ def section(runs: Sequence[Run]) -> str:
     'predicted, in percent.'
   )
   if len(runs) == 1:
-    content = _matrix(runs[0]) + _largest(runs[0])
+    content = _both(runs[0])
   else:
-    content = ''.join(
-      markup.details(run.name, _matrix(run) + _largest(run)) for run in runs
-    )
+    content = ''.join(markup.details(run.name, _both(run)) for run in runs)
   return markup.section('confusion', 'Confusion', content, note=note)
+
+
+def _both(run):
+  return (
+    f'<div class="beside"><div>{_matrix(run)}</div>'
+    f'<div>{_largest(run)}</div></div>'
+  )
 
 
 def _matrix(run):

@@ -8,6 +8,12 @@ from deeplax.report.charts import Series
 from deeplax.report.markup import Column
 from deeplax.report.saved import Run
 
+_KEY = (
+  '<p class="legend"><span><i class="swatch is"></i>is right</span><span><i '
+  'class="swatch gap"></i>differs from what it says</span><span><i '
+  'class="swatch pixels"></i>pixels with this probability</span></p>'
+)
+
 
 def contours(runs: Sequence[Run]) -> str:
   """mIoU in bands of growing width around the contours of the truth."""
@@ -96,14 +102,14 @@ def calibration(runs: Sequence[Run]) -> str:
     found = runs[0].measures['calibration']
     chart = charts.reliability(title, found['accuracy'], found['confidence'])
     total = sum(found['pixels']) or 1
-    shares = [f'{100 * n / total:.2f}' for n in found['pixels']]
+    most = max(found['pixels']) or 1
     columns = ''.join(
-      f'<i style="--v:{s}%" title="{s} % of the pixels"></i>' for s in shares
+      f'<i style="--v:{100 * n / most:.1f}%" '
+      f'title="{100 * n / total:.2f} % of the pixels"></i>'
+      for n in found['pixels']
     )
     chart += f'<div class="histogram" aria-hidden="true">{columns}</div>'
-    chart += (
-      '<p class="legend"><span>share of the pixels in each bin</span></p>'
-    )
+    chart += _KEY
     return _section('calibration', title, chart, [], note)
   lines = []
   for r, run in enumerate(runs):

@@ -98,7 +98,7 @@ def _tile(title, words, note):
 
 def _skipped(result):
   return (
-    f'{result["skipped"]} skipped' if result['skipped'] else 'every one once'
+    f'{result["skipped"]} skipped' if result['skipped'] else 'each counted once'
   )
 
 
