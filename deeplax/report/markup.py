@@ -99,9 +99,10 @@ def table(key: str, columns: Sequence[Column], rows: Iterable[str]) -> str:
     for c in columns
   )
   body = ''.join(f'<tr>{row}</tr>' for row in rows)
+  count = max(len(columns) - 1, 1)
   return scroll(
-    f'<table data-sort="{key}"><thead><tr>{heads}</tr></thead>'
-    f'<tbody>{body}</tbody></table>'
+    f'<table data-sort="{key}" style="--n:{count}"><thead><tr>{heads}</tr>'
+    f'</thead><tbody>{body}</tbody></table>'
   )
 
 

@@ -123,10 +123,11 @@ def _compared(runs):
   best = [_best(values, low=i == 4) for i, values in enumerate(table)]
   rows = []
   for r, run in enumerate(runs):
+    words = f'{network(run)}; {run.views}'
     cells = [
       f'<th scope="row" data-value="{markup.text(run.name)}">'
       f'<i class="swatch" style="background:var(--c{r % 8})"></i>'
-      f'{markup.text(run.name)}<small>{markup.text(network(run))}</small></th>'
+      f'{markup.text(run.name)}<small>{markup.text(words)}</small></th>'
     ]
     for i, values in enumerate(table):
       show = markup.meter if i < 2 else markup.cell
