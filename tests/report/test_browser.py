@@ -24,7 +24,8 @@ const found = {};
 const rows = (name) => [...document.querySelectorAll(
   `table[data-sort=${name}] tbody tr`)].map((r) => r.cells[0].dataset.value);
 const shown = () => [...document.querySelector('.stack').children]
-  .filter((i) => getComputedStyle(i).display !== 'none').map((i) => i.className);
+  .filter((i) => getComputedStyle(i).display !== 'none')
+  .map((i) => i.className);
 const head = (key) => document.querySelector(
   `table[data-sort=classes] th[data-key=${key}]`);
 const state = () => ({
@@ -41,8 +42,8 @@ found.wide = [...document.querySelectorAll('body *')]
     && e.getBoundingClientRect().right > innerWidth + 1)
   .map((e) => e.outerHTML.slice(0, 80));
 found.page = document.documentElement.scrollWidth;
-found.small = [...document.querySelectorAll('p, td, th, dd, figcaption, button')]
-  .map((e) => parseFloat(getComputedStyle(e).fontSize)).sort((a, b) => a - b)[0];
+found.small = Math.min(...[...document.querySelectorAll('p, td, th, button')]
+  .map((e) => parseFloat(getComputedStyle(e).fontSize)));
 found.broken = [...document.images].filter((i) => !i.complete).length;
 head('KEY').querySelector('button').click();
 found.once = state();
