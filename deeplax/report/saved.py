@@ -8,13 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from deeplax import evaluation_table
+from deeplax import evaluation_table, metrics
 from deeplax import workdir as workdir_lib
 from deeplax.data import json_text
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
 from deeplax.evaluation_files import PICTURES
 from deeplax.measures.worst import Picture
+from deeplax.report import checks
+
+# What JSON of another form than ours raises.
+_DAMAGE = (
+  ArithmeticError,
+  AttributeError,
+  IndexError,
+  KeyError,
+  TypeError,
+  ValueError,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,9 +76,9 @@ def load(workdir: pathlib.Path, path: pathlib.Path | None = None) -> Run:
   result = _read(path)
   try:
     return _run(workdir, path, info, config.to_dict(), result)
-  except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-    if isinstance(error, RunError):
-      raise
+  except RunError:
+    raise
+  except _DAMAGE as error:
     raise RunError(
       f'{path} is no evaluation of this run ({error!r}). Evaluate again: '
       f'launch/evaluate.py --workdir={workdir}'
@@ -107,14 +118,21 @@ def _run(workdir, path, info, config, result) -> Run:
   names = list(info.class_names)
   if result['classes'] != names:
     raise ValueError(f'its classes are {", ".join(result["classes"])}')
+  checks.check_result(result)
   found = result['refined'] or result
   prefix = f'{result["split"]}/'
   scalars = {
-    k.removeprefix(prefix): _number(v) for k, v in found['scalars'].items()
+    k.removeprefix(prefix): math.nan if v is None else float(v)
+    for k, v in found['scalars'].items()
   }
-  confusion = np.array(found['confusion'], np.int64)
-  if confusion.ndim != 2 or len(confusion) != len(names):
-    raise ValueError(f'its confusion matrix is {confusion.shape}')
+  for key, value in scalars.items():
+    if key not in ('loss', 'one_minus_soft_iou', 'skipped_examples'):
+      checks.share(value)
+  confusion = metrics.as_counts(found['confusion'])
+  if len(confusion) != len(names) or confusion.min() < 0:
+    raise ValueError(f'its confusion matrix is of shape {confusion.shape}')
+  measures = _numbers(result['measures'])
+  checks.check_measures(measures, len(names))
   return Run(
     name=workdir.resolve().name,
     workdir=workdir,
@@ -124,23 +142,30 @@ def _run(workdir, path, info, config, result) -> Run:
     result=result,
     scalars=scalars,
     confusion=confusion,
-    measures=_numbers(result['measures']),
-    pictures=_pictures(path.with_suffix('') / PICTURES, result['written']),
+    measures=measures,
+    pictures=read_pictures(
+      path.with_suffix('') / PICTURES, result['written'], len(names)
+    ),
     views=evaluation_table.describe(result),
   )
 
 
-def _pictures(path: pathlib.Path, written: str) -> list[Picture]:
+def read_pictures(
+  path: pathlib.Path, written: str, num_classes: int
+) -> list[Picture]:
+  """The worst pictures of the evaluation `written` then."""
   if not path.exists():
     return []
   tree = _read(path)
   if tree['written'] != written:  # of an evaluation that did not end
     return []
-  return [Picture.from_json(picture) for picture in tree['pictures']]
-
-
-def _number(value: Any) -> float:
-  return math.nan if value is None else float(value)
+  pictures = [Picture.from_json(picture) for picture in tree['pictures']]
+  for picture in pictures:
+    for value in (picture.miou, *picture.iou.values()):
+      checks.share(value)
+    if not {*picture.iou} <= {*range(num_classes)}:
+      raise ValueError('a picture has other classes')
+  return pictures
 
 
 def _numbers(tree: Any) -> Any:
