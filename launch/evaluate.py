@@ -35,11 +35,11 @@ PROCESSES = cli_flags.define_distributed()
 
 
 def main(argv):
+  runs, output = COMPARE(argv[1:])
   from deeplax import report
   from deeplax.crf_search import crf_search
   from deeplax.evaluate_run import evaluate_run
 
-  runs, output = COMPARE(argv[1:])
   if runs:
     return report.compare(runs, output)
   same = (SPLIT, STEP, FLIP, DATA_DIR, MAX, WORKERS)

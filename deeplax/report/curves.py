@@ -81,7 +81,8 @@ def distance(runs: Sequence[Run]) -> str:
     'distance',
     'By distance',
     content,
-    note='mIoU of the pixels at a distance from the camera, from disparity.',
+    note='mIoU of the pixels at a distance: baseline × focal length / '
+    'disparity, with the camera of each picture or else that of Cityscapes.',
   )
 
 

@@ -7,7 +7,7 @@ import pytest
 import trees
 
 from deeplax import data, evaluate_run
-from deeplax.data import cameras, pipeline
+from deeplax.data import cameras, pipeline, prepare
 
 CAMERA = {
   'extrinsic': {'baseline': 0.209313, 'pitch': 0.03},
@@ -73,6 +73,15 @@ def test_evaluation_opens_what_there_is(tmp_path):
   for path in (root / 'disparity').rglob('*.png'):
     path.unlink()
   assert {'instance', 'camera'} <= {*opened()} and 'disparity' not in opened()
+
+
+@pytest.mark.parametrize('form', ['memmap', 'cityscapes'])
+def test_a_camera_is_not_prepared(tmp_path, form):
+  with pytest.raises(data.DataError, match='no array of pixels'):
+    prepare.prepare(
+      *('synthetic:48x96x2x2', '', ('val',), tmp_path / 'out', form),
+      extras=('disparity', 'camera'),
+    )
 
 
 def test_a_camera_stays_with_a_picture_that_is_padded():
