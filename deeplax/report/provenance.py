@@ -28,7 +28,10 @@ def section(runs: Sequence[Run]) -> str:
       Column(f'run{r}', run.name, number=False) for r, run in enumerate(runs)
     ]
     title = 'Where the configs differ'
-  content += markup.details(title, markup.table('config', columns, rows))
+  if rows:
+    content += markup.details(title, markup.table('config', columns, rows))
+  else:
+    content += '<p class="note">The configs are the same.</p>'
   return markup.section('origin', 'Where it comes from', content)
 
 
@@ -42,11 +45,11 @@ def _origin(run, *, named):
     ('written', str(result['written'])[:19].replace('T', ' ') + ' UTC'),
     ('data', f'{run.config.get("dataset.name")}, {result["split"]}'),
     ('checkpoint', f'step {result["step"]}'),
-    ('network', run.views),
+    ('seen at', run.views),
     (
       'device',
-      f'{result["device"]}; {result["devices"]} devices, '
-      f'{result["processes"]} processes',
+      f'{result["device"]}; devices: {result["devices"]}, processes: '
+      f'{result["processes"]}',
     ),
     ('versions', ', '.join(f'{k} {v}' for k, v in versions.items())),
   ]

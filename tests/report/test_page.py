@@ -133,6 +133,14 @@ def test_runs_that_are_not_alike_are_said(runs):
   assert 'different' not in ' '.join(Reader(page.render(runs).decode()).words)
 
 
+def test_keys_that_differ_are_listed(runs):
+  config = {**runs[1].config, 'batch_size': 77, 'own.key': '<i>'}
+  other = dataclasses.replace(runs[1], config=config)
+  words = Reader(page.render([runs[0], other]).decode()).words
+  assert {'Where the configs differ', 'batch_size', '77', '"<i>"'} <= {*words}
+  assert 'model.output_stride' not in words
+
+
 def test_without_distance_and_pictures(runs):
   measures = dict(runs[0].measures, distance=None)
   bare = dataclasses.replace(runs[0], measures=measures, pictures=[])

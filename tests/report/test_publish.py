@@ -37,7 +37,7 @@ def test_runs_are_compared(runs, capsys):
   path = runs / 'report' / 'index.html'
   assert str(path) in capsys.readouterr().out
   page = path.read_text()
-  assert '<title>a · b · c' in page and 'Where the configs differ' in page
+  assert '<title>a · b · c' in page and 'The configs are the same.' in page
   other = runs / 'deep' / 'page.html'
   assert report.compare([runs / 'a', runs / 'b'], other) == 0
   assert '<title>a · b –' in other.read_text()
