@@ -7,6 +7,7 @@ from typing import Any
 from absl import flags
 
 from deeplax.distributed import Job
+from deeplax.errors import ConfigError
 
 
 def define_crf() -> Callable[[], dict[str, Any]]:
@@ -43,6 +44,37 @@ def define_crf() -> Callable[[], dict[str, Any]]:
     # Parameters that nobody would use are surely a wish for it.
     wanted = True if changes and use.value is None else use.value
     return {'crf': wanted, 'crf_options': changes}
+
+  return values
+
+
+def define_compare() -> Callable[[list[str]], tuple[list[str], str | None]]:
+  """`--compare A B C`, `--compare=A,B` and `--output`, or a `--workdir`.
+
+  What is returned takes the words that are no flags, and gives the workdirs to
+  compare, [] if none, and where to write.
+  """
+  # So that flags may stand behind the workdirs, too.
+  flags.FLAGS.set_gnu_getopt(True)
+  compare = flags.DEFINE_list(
+    'compare', [], 'Workdirs: a report of their last evaluations.'
+  )
+  output = flags.DEFINE_string(
+    'output', None, 'Of --compare; default: report/index.html beside the first.'
+  )
+
+  def values(words):
+    workdir = flags.FLAGS.workdir
+    runs = [*compare.value, *words] if compare.value else []
+    if words and not runs:
+      raise ConfigError(f'{" ".join(words)}: flags only (--help lists them).')
+    if workdir is None and not runs:
+      raise ConfigError('--workdir is missing (--help lists the flags).')
+    if workdir is not None and runs:
+      raise ConfigError('--compare takes the workdirs: leave --workdir out.')
+    if output.value and not runs:
+      raise ConfigError('--output goes with --compare.')
+    return runs, output.value
 
   return values
 

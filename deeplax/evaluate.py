@@ -1,6 +1,7 @@
 """Evaluates a network on a whole split: every picture once, divided once."""
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,34 +14,12 @@ from jax.sharding import Mesh
 from deeplax import metrics, refinement, sharding, steps, supervisor
 from deeplax.data import DataError, pipeline
 from deeplax.data.info import DatasetInfo
+from deeplax.evaluation import Evaluation
 from deeplax.instances import number_objects
+from deeplax.measures import Measures
 from deeplax.overlap import Threads
 from deeplax.prefetch import Prefetch
 from deeplax.tally import Tally
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-  """What one evaluation found.
-
-  Attributes:
-    scalars: Plain floats by name, `'val/miou'` and so on; a figure that does
-      not exist (a class that is neither there nor predicted) is NaN.
-    confusion: int64[G, K], pixels by truth and prediction; K = G, or G + 1 with
-      a trained void class, which comes last.
-    pictures: The first few: `'image'` uint8[h, w, 3], `'label'` and `'pred'`
-      uint8[H, W] (void is 255 in a label), `'id'`.
-    examples: Pictures that were counted.
-    skipped: Pictures left out because they could not be used.
-    refined: The same after the CRF, if there is one.
-  """
-
-  scalars: dict[str, float]
-  confusion: np.ndarray
-  pictures: list[dict[str, Any]]
-  examples: int
-  skipped: int
-  refined: 'Evaluation | None' = None
 
 
 class Evaluator:
@@ -87,6 +66,7 @@ class Evaluator:
     prefix: str = 'val',
     on_error: str = 'raise',
     crf: Mapping[str, Any] | None = None,
+    measure: bool = False,
   ):
     """Compiles nothing yet.
 
@@ -108,6 +88,7 @@ class Evaluator:
       prefix: Of the scalars' names.
       on_error: `'skip'` leaves out pictures that raise `DataError`.
       crf: Of `refinement.options`: every picture is scored after the CRF, too.
+      measure: Whether there are `measures`: some milliseconds a picture.
     """
     if mesh.is_multi_process:
       raise ValueError(
@@ -132,9 +113,12 @@ class Evaluator:
       process_count=jax.process_count(),
       on_error=on_error,
     )
-    self._crf = crf
+    self._crf, self._measure = crf, measure
     scoring = dict(
-      num_classes=info.num_classes, loss_fn=loss_fn, void_class=void_class
+      num_classes=info.num_classes,
+      loss_fn=loss_fn,
+      void_class=void_class,
+      with_confidence=measure,
     )
     self._score = steps.make_score_step(**scoring)
     self._step = steps.make_eval_step(
@@ -176,6 +160,9 @@ class Evaluator:
       for _ in range(1 + (self._crf is not None))
     ]
     kept = [[] for _ in tallies]
+    measures = None
+    if self._measure:
+      measures = Measures(self._info, void_class=self._void_class)
     bar = tqdm.tqdm(
       total=self._num_pictures,
       unit='picture',
@@ -190,6 +177,7 @@ class Evaluator:
       self._batches() as batches,
       Prefetch(batches, lambda batch: batch, stop=stop) as ahead,
     ):
+      look = functools.partial(_look, measures, threads)
       previous = None
       for batch in ahead:
         if stop():
@@ -197,12 +185,12 @@ class Evaluator:
         current = (batch, *self._dispatch(variables, batch, threads))
         # The device is busy with this batch while the one before is added.
         if previous:
-          self._take(tallies, kept, *previous)
+          self._take(tallies, kept, look, *previous)
         previous = current
         supervisor.beat()
         bar.update(int(batch['valid'].sum()))
       if previous:
-        self._take(tallies, kept, *previous)
+        self._take(tallies, kept, look, *previous)
       for tally in tallies:
         tally.totals['skipped'] += batches.skipped
         tally.totals['stopped'] += stop()
@@ -227,7 +215,9 @@ class Evaluator:
         skipped,
         refined=evaluation,
       )
-    return evaluation
+    if measures:
+      measures.add_processes()
+    return dataclasses.replace(evaluation, measures=measures)
 
   def _dispatch(self, variables, batch, threads):
     """Starts the work on a batch: `(results, objects or None)`."""
@@ -260,13 +250,14 @@ class Evaluator:
   def _put(self, arrays):
     return sharding.put_batch(arrays, self._mesh)
 
-  def _take(self, tallies, kept, batch, out, objects):
+  def _take(self, tallies, kept, look, batch, out, objects):
     """Adds the results of a batch; waits for the device."""
     outs = [out]
     if self._crf is not None:
       outs.append(self._refined(batch, np.asarray(out.pop('probs')), objects))
     for tally, pictures, result in zip(tallies, kept, outs):
       self._add(tally, pictures, batch, result, objects)
+    look(batch, result)
 
   def _refined(self, batch, probs, objects):
     """The results of a batch after the CRF."""
@@ -282,14 +273,24 @@ class Evaluator:
     return self._with_objects(out, objects)
 
   def _add(self, tally, kept, batch, out, objects):
-    pred = out.pop('pred')
+    maps = ('pred', 'confidence')
+    sums = {k: v for k, v in out.items() if k not in maps}
     classes = None if objects is None else objects[1]
-    tally.add(jax.device_get(out), classes, batch['valid'])
+    tally.add(jax.device_get(sums), classes, batch['valid'])
     if len(kept) < self._wanted:
-      pred = np.asarray(pred)
+      pred = np.asarray(out['pred'])
       for i in np.flatnonzero(batch['valid'])[: self._wanted - len(kept)]:
         keys = ('image', 'label', 'id')
         kept.append({k: batch[k][i] for k in keys} | {'pred': pred[i]})
+
+
+def _look(measures, threads, batch, out):
+  """Measures the pictures of a batch, beside what goes on."""
+  if measures is None:
+    return
+  pred, confidence = np.asarray(out['pred']), np.asarray(out['confidence'])
+  for i in np.flatnonzero(batch['valid']):
+    threads.behind(measures.add, batch, i, pred[i], confidence[i])
 
 
 def _nothing_usable(split: str, skipped: int, errors: Sequence[str]):

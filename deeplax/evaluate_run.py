@@ -20,15 +20,24 @@ from deeplax import (
   models,
   recipe,
   refinement,
+  report,
 )
 from deeplax import workdir as workdir_lib
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
-from deeplax.evaluate import Evaluation, Evaluator
+from deeplax.evaluate import Evaluator
+from deeplax.evaluation import Evaluation
 from deeplax.local_mesh import local_mesh
 from deeplax.models import atrous
 
 log = logging.getLogger('deeplax')
+
+# What is measured with the help of further arrays of the data.
+_EXTRAS = {
+  'instance': 'iIoU, the data has no instance ids',
+  'disparity': 'IoU by distance',
+  'camera': 'focal length of each picture',
+}
 
 
 def evaluate_run(
@@ -51,7 +60,8 @@ def evaluate_run(
   """Evaluates a run's checkpoint, prints tables and writes the figures down.
 
   Writes `evaluation/<split>-<step>-<options>.json`, and beside it a folder of
-  the same name with TensorBoard files where tensorflow is installed.
+  the same name with the worst pictures, and TensorBoard files where tensorflow
+  is installed; and `report/index.html`, a page of the last evaluation.
 
   Args:
     workdir: Of a run.
@@ -116,6 +126,7 @@ def evaluate_run(
       prefix=split,
       on_error=config.dataset.on_error,
       crf=given,
+      measure=True,
     )
     evaluation = evaluator(variables)
     measured = cost_of_first(evaluation, model, variables, views, mesh)
@@ -141,6 +152,7 @@ def evaluate_run(
         workdir, split, step, options, evaluation, info, measured
       )
       print(f'Written to {path}')
+      print(f'Report: {report.write(workdir, path)}')
     evaluations.append(evaluation)
     costs.append(measured)
   if len(strides) > 1 and jax.process_index() == 0:
@@ -242,13 +254,18 @@ def check_classes(name: str, folder: str, info: DatasetInfo) -> None:
 def open_source(
   name: str, split: str, folder: str, info: DatasetInfo
 ) -> data.Source:
-  """The pictures of a split, with instance ids where there are any."""
+  """The pictures of a split, with what else is measured where it is there."""
   source = data.source(name, split, folder)  # whatever is missing shows here
-  if info.instance_classes:
+  extras = ()
+  for extra, what in _EXTRAS.items():
+    if extra == 'instance' and not info.instance_classes:
+      continue
     try:
-      return data.source(name, split, folder, extras=('instance',))
+      wanted = (*extras, extra)
+      source, extras = data.source(name, split, folder, extras=wanted), wanted
     except data.DataError as error:
-      log.info('No iIoU, the data has no instance ids: %s', error)
+      if extra == 'instance':
+        log.info('No %s: %s', what, error)
   return source
 
 

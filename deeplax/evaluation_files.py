@@ -1,9 +1,12 @@
 """Writes down what an evaluation found."""
 
 import dataclasses
+import datetime
+import importlib.metadata
 import json
 import math
 import pathlib
+import platform
 from typing import Any
 
 import jax
@@ -11,7 +14,11 @@ import jax
 from deeplax import atomic, cost, summaries, visualize
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
-from deeplax.evaluate import Evaluation
+from deeplax.evaluation import Evaluation
+
+# In the folder of an evaluation: its worst pictures.
+PICTURES = 'worst.json'
+_PACKAGES = ('jax', 'jaxlib', 'flax', 'numpy', 'opencv-python-headless')
 
 
 def write(
@@ -24,6 +31,9 @@ def write(
   measured: cost.Cost | None,
 ) -> pathlib.Path:
   """Writes JSON and TensorBoard files; returns the path of the JSON.
+
+  `report.write` makes a page of the JSON and `PICTURES`; a `written` that both
+  have says that they belong together.
 
   With a CRF, `scalars` and `confusion` are those before it, and `refined` has
   those after; in TensorBoard these are `<split>/crf/...`.
@@ -65,12 +75,22 @@ def write(
     **options,
     'pictures': evaluation.examples,
     'skipped': evaluation.skipped,
+    'written': datetime.datetime.now(datetime.UTC).isoformat(),
     'device': jax.local_devices()[0].device_kind,
+    'devices': jax.device_count(),
+    'processes': jax.process_count(),
+    'versions': _versions(),
     'cost': dataclasses.asdict(measured) if measured else None,
     **_figures(evaluation),
     'classes': list(info.class_names),
     'refined': _figures(refined) if refined else None,
+    'measures': None,
   }
+  if evaluation.measures:
+    result['measures'] = _plain(evaluation.measures.figures())
+    pictures = [p.to_json() for p in evaluation.measures.pictures]
+    kept = {'written': result['written'], 'pictures': pictures}
+    atomic.write_json(folder / PICTURES, kept)
   atomic.write_json(path, json.loads(json.dumps(result)))
   summaries.cut_back(folder, step - 1)
   writer = summaries.Summaries(folder)
@@ -89,7 +109,28 @@ def write(
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
-  plain = {
-    k: v if math.isfinite(v) else None for k, v in evaluation.scalars.items()
+  return {
+    'scalars': _plain(evaluation.scalars),
+    'confusion': evaluation.confusion.tolist(),
   }
-  return {'scalars': plain, 'confusion': evaluation.confusion.tolist()}
+
+
+def _plain(tree: Any) -> Any:
+  """JSON knows no NaN: a figure that does not exist is null."""
+  if isinstance(tree, dict):
+    return {k: _plain(v) for k, v in tree.items()}
+  if isinstance(tree, list):
+    return [_plain(v) for v in tree]
+  if isinstance(tree, float) and not math.isfinite(tree):
+    return None
+  return tree
+
+
+def _versions() -> dict[str, str]:
+  found = {'python': platform.python_version()}
+  for name in _PACKAGES:
+    try:
+      found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+      continue  # another build of it, say
+  return found

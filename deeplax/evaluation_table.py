@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from deeplax.data.info import DatasetInfo
-from deeplax.evaluate import Evaluation
+from deeplax.evaluation import Evaluation
 
 
 def crf_words(options: dict[str, Any]) -> str:
@@ -79,6 +79,8 @@ def table(
     lines.append(f'{title:<22}{figure(name)} %')
   scalars = evaluation.scalars
   lines.append(f'{"mIoU":<22}{figure("miou")} %')
+  if before.measures:
+    lines += _measured(before.measures.figures())
   lines.append(f'{"loss":<22}{scalars[f"{prefix}/loss"]:8.4f}')
   soft = scalars[f'{prefix}/one_minus_soft_iou']
   if config.loss.void_class:
@@ -92,3 +94,14 @@ def table(
   if before.refined:
     lines.append(f'{"CRF":<22}{miou(before, prefix)}')
   return '\n'.join(lines)
+
+
+def _measured(found: dict[str, Any]) -> list[str]:
+  """The figures of the measures that are one number each."""
+  return [
+    f'{title:<22}' + (f'{"-":>8}' if math.isnan(x) else f'{100 * x:8.2f} %')
+    for title, x in (
+      ('boundary IoU', found['boundary']['miou']),
+      ('calibration error', found['calibration']['ece']),
+    )
+  ]

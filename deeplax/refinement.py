@@ -9,8 +9,7 @@ import numpy as np
 
 from deeplax import crf
 from deeplax.crf import inputs
-from deeplax.data.geometry import MEAN_PIXEL
-from deeplax.data.info import IGNORE_LABEL
+from deeplax.data import geometry
 from deeplax.errors import ConfigError
 
 # Of runs whose config has no `crf`: that of DeepLab V2.
@@ -82,7 +81,7 @@ def refine_labelled(
   given: Mapping[str, Any],
 ) -> np.ndarray:
   """As `refine`; rows and columns that were padded keep what they had."""
-  height, width = _unpadded(image, label)
+  height, width = geometry.unpadded(image, label)
   result = probs.copy()
   result[:height, :width] = refine(
     image[:height, :width] if image.shape[:2] == label.shape else image,
@@ -90,14 +89,3 @@ def refine_labelled(
     given,
   )
   return result
-
-
-def _unpadded(image: np.ndarray, label: np.ndarray) -> tuple[int, int]:
-  """Size without what evaluation padded: void and of the mean colour."""
-  if image.shape[:2] != label.shape:
-    return label.shape
-  real = (label != IGNORE_LABEL) | (image != MEAN_PIXEL).any(-1)
-  rows, columns = np.flatnonzero(real.any(1)), np.flatnonzero(real.any(0))
-  if not rows.size:
-    return label.shape
-  return int(rows[-1]) + 1, int(columns[-1]) + 1

@@ -125,6 +125,7 @@ def make_eval_step(
   half_pixel_centers: bool = True,
   window: tuple[int, int] | None = None,
   with_probs: bool = False,
+  with_confidence: bool = False,
 ) -> Callable[[dict, dict], dict[str, jax.Array]]:
   """Returns the jitted evaluation step; one compilation a shape.
 
@@ -142,6 +143,7 @@ def make_eval_step(
     scales, flip, align_corners, half_pixel_centers, window: As in
       `inference.predict_logits`.
     with_probs: Whether the result has `probs`, too.
+    with_confidence: As of `make_score_step`.
 
   Returns:
     A function giving what `make_score_step` describes, and maybe `probs`
@@ -167,7 +169,9 @@ def make_eval_step(
       view = inference.scale_image(
         batch['image'], *scales, align_corners=align_corners
       )
-      result = upsampled.scores(apply(view), labels, grid, loss_fn)
+      result = upsampled.scores(
+        apply(view), labels, grid, loss_fn, with_confidence=with_confidence
+      )
     else:
       logits = inference.predict_logits(
         apply,
@@ -178,7 +182,9 @@ def make_eval_step(
         **grid._asdict(),
         window=window,
       )
-      result = upsampled.plain_scores(logits, labels, loss_fn)
+      result = upsampled.plain_scores(
+        logits, labels, loss_fn, with_confidence=with_confidence
+      )
       if with_probs:
         result['probs'] = jax.nn.softmax(logits)
     return result | _counts(
@@ -189,12 +195,18 @@ def make_eval_step(
 
 
 def make_score_step(
-  *, num_classes: int, loss_fn: LossFn | None = None, void_class: bool = False
+  *,
+  num_classes: int,
+  loss_fn: LossFn | None = None,
+  void_class: bool = False,
+  with_confidence: bool = False,
 ) -> Callable[[jax.Array, dict], dict[str, jax.Array]]:
   """Returns the jitted comparison of logits with a batch's labels.
 
   Args:
     num_classes, loss_fn, void_class: As of `make_eval_step`.
+    with_confidence: Whether the result has `confidence`, too, the probability
+      of the prediction: float[B, H, W].
 
   Returns:
     A function of logits `[B, H, W, K]`, or logarithms of probabilities, and the
@@ -209,7 +221,9 @@ def make_score_step(
   def score_step(logits, batch):
     logits, batch = sharding.cut((logits, batch))
     labels = target_labels(batch['label'], batch['valid'], void_id)
-    result = upsampled.plain_scores(logits, labels, loss_fn)
+    result = upsampled.plain_scores(
+      logits, labels, loss_fn, with_confidence=with_confidence
+    )
     return result | _counts(
       result['pred'], labels, batch, num_classes, void_class
     )

@@ -84,23 +84,33 @@ def scores(
   labels: jax.Array,
   grid: Grid,
   loss_fn: losses.CrossEntropy | None = None,
+  *,
+  with_confidence: bool = False,
 ) -> dict[str, jax.Array]:
-  """`plain_scores(grid.resize(logits, label size), labels, loss_fn)`.
+  """`plain_scores` of `grid.resize(logits, label size)`, without these.
 
   Args:
     logits: float[B, h, w, K].
     labels: int[B, H, W], 255 where a pixel does not count.
     grid: How logits are brought to the labels' size.
     loss_fn: None leaves the loss out.
+    with_confidence: As of `plain_scores`.
   """
   size = labels.shape[1:]
   if not is_enlarged(logits.shape[1:3], size):
-    return plain_scores(grid.resize(logits, size), labels, loss_fn)
+    return plain_scores(
+      grid.resize(logits, size),
+      labels,
+      loss_fn,
+      with_confidence=with_confidence,
+    )
 
   def tile(x, labels):
     maps = {'pred': jnp.argmax(x, axis=CLASSES).astype(jnp.uint8)}
     if loss_fn is not None:
       maps['loss'] = loss_fn.pixels(x, labels, CLASSES)
+    if with_confidence:
+      maps['confidence'] = confidence(x, CLASSES)
     counted = labels != losses.IGNORE_LABEL
     axes = dict(picture_axis=PICTURES, class_axis=CLASSES)
     return Tiled(maps, metrics.overlap(x, labels, counted, **axes))
@@ -112,11 +122,17 @@ def scores(
   }
   if loss_fn is not None:
     result |= _by_picture(loss_fn.total, out.maps['loss'], labels)
+  if with_confidence:
+    result['confidence'] = out.maps['confidence']
   return result
 
 
 def plain_scores(
-  logits: jax.Array, labels: jax.Array, loss_fn: Callable | None = None
+  logits: jax.Array,
+  labels: jax.Array,
+  loss_fn: Callable | None = None,
+  *,
+  with_confidence: bool = False,
 ) -> dict[str, jax.Array]:
   """What logits at label size say, and how good that is.
 
@@ -124,10 +140,11 @@ def plain_scores(
     logits: float[B, H, W, K].
     labels: int[B, H, W], 255 where a pixel does not count.
     loss_fn: `(logits, labels) -> (sum, weight)`; None leaves the loss out.
+    with_confidence: Whether the result has `confidence`, too.
 
   Returns:
-    `pred` uint8[B, H, W], `soft_iou` float[B], and with a loss `loss_sum` and
-    `loss_weight`, float[B].
+    `pred` uint8[B, H, W], `soft_iou` float[B], with a loss `loss_sum` and
+    `loss_weight`, float[B], and maybe `confidence` float[B, H, W].
   """
   counted = labels != losses.IGNORE_LABEL
   result = {
@@ -136,7 +153,15 @@ def plain_scores(
   }
   if loss_fn is not None:
     result |= _by_picture(loss_fn, logits, labels)
+  if with_confidence:
+    result['confidence'] = confidence(logits, -1)
   return result
+
+
+def confidence(logits: jax.Array, axis: int) -> jax.Array:
+  """The largest of the softmax over `axis`: 1 / sum exp(x - max x), <= 1."""
+  above = logits - jnp.max(logits, axis, keepdims=True)
+  return 1 / jnp.sum(jnp.exp(above), axis)
 
 
 def _by_picture(total, x, labels):

@@ -2,6 +2,7 @@
 
 python launch/evaluate.py --workdir=runs/r101 --output_stride=16,8 --flip
 python launch/evaluate.py --workdir=runs/v1_vgg16 --crf
+python launch/evaluate.py --compare runs/unet runs/v3_r50 runs/r101
 """
 
 import pathlib
@@ -13,7 +14,8 @@ from absl import flags
 
 from deeplax import cli, cli_flags
 
-WORKDIR = flags.DEFINE_string('workdir', None, 'Of a run.', required=True)
+WORKDIR = flags.DEFINE_string('workdir', None, 'Of a run.')
+COMPARE = cli_flags.define_compare()
 SPLIT = flags.DEFINE_string('split', None, "Default: the config's eval_split.")
 STEP = flags.DEFINE_integer('step', None, 'Default: the best one.')
 STRIDES = cli_flags.define_numbers(
@@ -33,21 +35,19 @@ PROCESSES = cli_flags.define_distributed()
 
 
 def main(argv):
-  del argv
+  runs, output = COMPARE(argv[1:])
+  from deeplax import report
   from deeplax.crf_search import crf_search
   from deeplax.evaluate_run import evaluate_run
 
-  options = dict(
-    split=SPLIT.value,
-    step=STEP.value,
+  if runs:
+    return report.compare(runs, output)
+  same = (SPLIT, STEP, FLIP, DATA_DIR, MAX, WORKERS)
+  options = {flag.name: flag.value for flag in same} | CRF()
+  options.update(
     output_strides=STRIDES.value,
     scales=SCALES.value or (1.0,),
-    flip=FLIP.value,
     window=WINDOW.value or None,
-    data_dir=DATA_DIR.value,
-    max_pictures=MAX.value,
-    workers=WORKERS.value,
-    **CRF(),
   )
   if SEARCH.value:
     crf_search(WORKDIR.value, **options)
@@ -57,4 +57,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  cli.run(main, processes=PROCESSES)
+  cli.run(main, positional=True, processes=PROCESSES)

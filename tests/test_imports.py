@@ -41,6 +41,18 @@ ALLOWED = {
   'inference': {'ops'},
   'summaries': {'atomic', 'errors'},
   'visualize': set(),
+  'measures': {'data.geometry', 'data.info', 'measures', 'metrics', 'tally'},
+  'report': {
+    'atomic',
+    'data',
+    'errors',
+    'evaluation_files',
+    'evaluation_table',
+    'measures',
+    'metrics',
+    'report',
+    'workdir',
+  },
   'upsampled': {'losses', 'metrics', 'ops'},
   'objective': {'losses', 'ops', 'state', 'upsampled'},
   'steps': {

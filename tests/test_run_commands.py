@@ -112,6 +112,11 @@ def test_evaluate_run(run, evaluated):
   assert stored['scalars']['val/loss'] > 0
   assert stored['cost']['fastest'] <= stored['cost']['milliseconds']
   assert stored['cost']['milliseconds'] <= stored['cost']['slowest']
+  # The report is of the last of them.
+  assert text.count('Report: ') == 2 and 'boundary IoU' in text
+  page = (run / 'report' / 'index.html').read_text()
+  assert 'val-4-os32' in page and 'val-4-os16' not in page
+  assert stored['measures']['distance']['pixels'][0] > 0
   # The score is taken at the size of the label.
   assert results[0].pictures[0]['pred'].shape == (64, 96)
 

@@ -204,3 +204,17 @@ def test_logits_at_label_size_never_exist(loss_fn, monkeypatch):
   assert (
     scratch(lambda x, y: upsampled.scores(x, y, Grid(), loss_fn)) < whole / 2
   )
+
+
+@pytest.mark.parametrize('size', [(16, 24), (4, 6), (3, 30)])
+def test_confidence_is_the_largest_probability(size):
+  rng = np.random.default_rng(0)
+  logits = 3 * rng.normal(size=(2, 4, 6, 5)).astype(np.float32)
+  labels = rng.integers(0, 5, (2, *size), np.uint8)
+  found = jax.jit(
+    lambda x, y: upsampled.scores(x, y, Grid(), with_confidence=True)
+  )(logits, labels)
+  probs = jax.nn.softmax(Grid().resize(logits, size))
+  np.testing.assert_allclose(found['confidence'], probs.max(-1), rtol=1e-5)
+  assert found['confidence'].max() <= 1
+  assert 'confidence' not in upsampled.scores(logits, labels, Grid())

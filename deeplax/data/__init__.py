@@ -32,7 +32,8 @@ class Source(Protocol):
 
   `source[i]` has `'image'` (uint8[H, W, 3], RGB), `'label'` (uint8[H, W], train
   ids, 255 = void), `'id'` (str) and the extras asked for: `'instance'`
-  (int32[H, W], the data set's own instance ids), `'disparity'` (float32[H, W]).
+  (int32[H, W], the data set's own instance ids), `'disparity'` (float32[H, W],
+  pixels), `'camera'` (float64[2], see `data.cameras`).
   It raises `DataError` for a picture or label that can't be used.
   """
 

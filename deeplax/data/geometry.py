@@ -105,6 +105,24 @@ def crop(
   return result
 
 
+def unpadded(image: np.ndarray, label: np.ndarray) -> tuple[int, int]:
+  """(height, width) without what `pad` added: void and of the mean colour.
+
+  Args:
+    image: uint8[h, w, 3]; of another size than the label, nothing was padded.
+    label: uint8[H, W], 255 = void.
+  """
+  if image.shape[:2] != label.shape:
+    return label.shape
+  if (label[-1] != IGNORE_LABEL).any() and (label[:, -1] != IGNORE_LABEL).any():
+    return label.shape
+  real = (label != IGNORE_LABEL) | (image != MEAN_PIXEL).any(-1)
+  rows, columns = np.flatnonzero(real.any(1)), np.flatnonzero(real.any(0))
+  if not rows.size:
+    return label.shape
+  return int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
 def window_of(
   example: Example, key: str, top: int, left: int, height: int, width: int
 ) -> np.ndarray:

@@ -8,9 +8,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deeplax.data import files
+from deeplax.data import cameras, files
 from deeplax.data.errors import DataError, first_few
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
+
+_EXTRAS = {**files.EXTRAS, 'camera': cameras.read}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Files:
     id: Name of the example.
     image: Path of the picture.
     label: Path of the mask.
-    extras: Paths by the name of the extra, in `deeplax.data.files.EXTRAS`.
+    extras: Paths by the name of the extra, in `deeplax.data.files.EXTRAS`, or
+      `'camera'`.
   """
 
   id: str
@@ -67,8 +70,9 @@ class FileSource:
     check_sizes(image, label, item.image, item.label)
     example = {'image': image, 'label': label, 'id': item.id}
     for name, path in item.extras.items():
-      example[name] = files.EXTRAS[name](path)
-      check_sizes(image, example[name], item.image, path)
+      example[name] = _EXTRAS[name](path)
+      if name in files.EXTRAS:  # those that are pictures
+        check_sizes(image, example[name], item.image, path)
     return example
 
 

@@ -52,6 +52,12 @@ def prepare(
       fix='Leave --extras out, or use --to=memmap or --to=cityscapes.',
       kind='unknown option',
     )
+  if 'camera' in (extras or ()):
+    raise DataError(
+      'the extra camera is not kept: it is no array of pixels.',
+      fix='Leave it out of --extras; there are instance and disparity.',
+      kind='unknown option',
+    )
   for split in splits:
     if not re.fullmatch(r'\w+', split):
       raise DataError(

@@ -5,15 +5,18 @@ anything else, which is a defect: an `AssertionError` where a result came out
 that nobody should get.
 """
 
+import atexit
 import dataclasses
 import functools
 import hashlib
 import json
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pytest
 
 from deeplax.data.datasets import camvid, memmap
 from deeplax.data.errors import DataError
@@ -240,6 +243,48 @@ def read_tfds(path: pathlib.Path) -> None:
     assert set(np.unique(example['label'])) <= {*range(classes), 255}
 
 
+@functools.cache
+def _workdir() -> pathlib.Path:
+  from tests.report import workdirs
+
+  folder = pathlib.Path(tempfile.mkdtemp())
+  atexit.register(shutil.rmtree, folder)
+  with pytest.MonkeyPatch.context() as patch:
+    return workdirs.make(folder / 'run', patch, pictures=2)
+
+
+@functools.cache
+def evaluations() -> list[tuple[str, bytes]]:
+  """What a report is made of: the figures, and the pictures."""
+  folder = _workdir() / 'evaluation'
+  names = ('val-7-os16.json', 'val-7-os16/worst.json')
+  return [(name, (folder / name).read_bytes()) for name in names]
+
+
+def read_evaluation(path: pathlib.Path) -> None:
+  from deeplax.report import page, saved
+
+  # In its place, beside an undamaged other one.
+  figures, pictures = (content for _, content in evaluations())
+  content = path.read_bytes()
+  run = _workdir()
+  place = run / 'evaluation' / 'val-7-os16.json'
+  is_pictures = path.name.endswith('worst.json')
+  place.write_bytes(figures if is_pictures else content)
+  place = place.with_suffix('') / 'worst.json'
+  place.write_bytes(content if is_pictures else pictures)
+  html = page.render([saved.load(run)])
+  assert html.endswith(b'</html>\n') and html.count(b'<script') == 1
+
+
+def read_camera(path: pathlib.Path) -> None:
+  from deeplax.data import cameras
+
+  camera = cameras.read(path)
+  assert camera.shape == (2,) and (camera > 0).all()
+  assert np.isfinite(camera).all()
+
+
 READERS = {
   'picture': Reader(
     seeds.pictures, read_picture, (mutate.mutate, mutate.mutate_png)
@@ -252,6 +297,12 @@ READERS = {
     seeds.datasets, read_dataset, (mutate.mutate, mutate.mutate_json)
   ),
   'config': Reader(configs, read_config, (mutate.mutate, mutate.mutate_json)),
+  'evaluation': Reader(
+    evaluations, read_evaluation, (mutate.mutate, mutate.mutate_json), cost=4
+  ),
+  'camera': Reader(
+    seeds.cameras, read_camera, (mutate.mutate, mutate.mutate_json)
+  ),
   'list': Reader(seeds.lists, read_list),
   'spec': Reader(seeds.specs, read_spec, (mutate.mutate, mutate.mutate_text)),
   'memmap': Reader(

@@ -131,6 +131,11 @@ def datasets() -> list[tuple[str, bytes]]:
   ]
 
 
+def cameras() -> list[tuple[str, bytes]]:
+  tree = {'extrinsic': {'baseline': 0.209313}, 'intrinsic': {'fx': 2262.52}}
+  return [('camera.json', json.dumps(tree).encode())]
+
+
 def lists() -> list[tuple[str, bytes]]:
   """A list of VOC's."""
   text = b'2007_000129\n2008_002536\n/JPEGImages/x.jpg /SegmentationClass/x.png'

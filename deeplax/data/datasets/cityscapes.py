@@ -6,6 +6,7 @@ Tree, as the official archives unpack:
   gtFine/{split}/{city}/{id}_gtFine_labelIds.png
   gtFine/{split}/{city}/{id}_gtFine_instanceIds.png   (extra 'instance')
   disparity/{split}/{city}/{id}_disparity.png         (extra 'disparity')
+  camera/{split}/{city}/{id}_camera.json              (extra 'camera')
 
 Splits are train (2975), val (500) and test (1525). The labels of test are not
 public (its archive holds dummies, void throughout), so asking for it is an
@@ -85,6 +86,7 @@ _EXTRAS = {
     '_disparity.png',
     'disparity_trainvaltest.zip',
   ),
+  'camera': ('camera', '_camera.json', 'camera_trainvaltest.zip'),
 }
 
 
@@ -100,7 +102,7 @@ def source(
   Args:
     split: `'train'` or `'val'` (or any other folder of that tree).
     data_dir: The folder that holds `leftImg8bit` and `gtFine`.
-    extras: Of `'instance'` and `'disparity'`.
+    extras: Of `'instance'`, `'disparity'` and `'camera'`.
     strict: Raise on pictures without a label file, and the reverse.
 
   Raises:

@@ -8,8 +8,8 @@ successive pictures hold every class. The ego vehicle's bonnet and litter bins
 are void.
 
 Extras: `'instance'` (Cityscapes' instance ids: label id, or label id * 1000 + k
-for things) and `'disparity'` (float32 pixels for a 0.209 m stereo base; NaN
-where Cityscapes would have none: sky and bonnet).
+for things), `'disparity'` (float32 pixels for a 0.209 m stereo base; NaN where
+Cityscapes would have none: sky and bonnet) and `'camera'` (`data.cameras`).
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ INFO = dataclasses.replace(cityscapes.INFO, name='synthetic', how_to_get='')
 
 _SIZE, _TRAIN, _OTHER = (256, 512), 400, 60
 _SPLITS = ('train', 'val', 'test')
-_EXTRAS = ('instance', 'disparity')
+_EXTRAS = ('instance', 'disparity', 'camera')
 _LEAST = 32  # rows and columns below which nothing can be told apart
 _BASE = 0.209  # metres between Cityscapes' two cameras
 _LABELS = {label.name: label for label in INFO.labels}
@@ -49,7 +49,7 @@ def source(
     split: `'train'`, `'val'` or `'test'`; no picture is in two of them.
     data_dir: Not used.
     argument: `'HxW'`, `'HxWxT'` or `'HxWxTxV'`, see above.
-    extras: Of `'instance'` and `'disparity'`.
+    extras: Of `'instance'`, `'disparity'` and `'camera'`.
 
   Raises:
     DataError: Another split, argument or extra.
@@ -131,6 +131,8 @@ class SyntheticSource:
       example['instance'] = _instances(canvas)
     if 'disparity' in self.extras:
       example['disparity'] = _disparity(canvas, camera)
+    if 'camera' in self.extras:
+      example['camera'] = np.array([_BASE, camera.focal])
     return example
 
 
