@@ -1,0 +1,53 @@
+"""Formats, found by module name: a new file is a new choice.
+
+A module has
+
+    NEEDS: packages by module: what writes and runs it.
+    RUNTIME: the one of these packages that runs it.
+    FILE: name of what it writes, a file or a folder.
+    USE: how to use that, in Python.
+    DYNAMIC_BATCH: whether it can take any number of pictures.
+    write(program, path): writes a `program.Program`.
+    load(path): `run(images) -> {'labels', 'probs'}`, numpy arrays, computed by
+      the runtime from the file alone.
+
+and, where whole numbers of 8 bits are to be had, `write_int8(program, path,
+calibration)`, with a function that gives an iterator over uint8[1, H, W, 3].
+Packages are imported inside of functions: none of them comes with deeplax.
+"""
+
+import importlib
+import importlib.util
+import pkgutil
+import types
+
+from deeplax.errors import RunError
+
+
+def available() -> list[str]:
+  """The names of the formats."""
+  return sorted(m.name for m in pkgutil.iter_modules(__path__))
+
+
+def find(name: str) -> types.ModuleType:
+  """The format of that name, whose packages are all installed.
+
+  Raises:
+    RunError: There is none, or one of its packages is missing.
+  """
+  if name not in available():
+    raise RunError(
+      f'--format={name} is not known; expected one of {", ".join(available())}.'
+    )
+  module = importlib.import_module(f'{__name__}.{name}')
+  missing = [
+    package
+    for needed, package in module.NEEDS.items()
+    if importlib.util.find_spec(needed) is None
+  ]
+  if missing:
+    raise RunError(
+      f'--format={name} needs {" and ".join(missing)}, not installed here. '
+      'Install them: pip install -r requirements-export.txt'
+    )
+  return module
