@@ -1,1 +1,1 @@
-"""A run as a file for other runtimes, compared with deeplax before it counts."""
+"""A run as a file for other runtimes, compared before it counts."""

@@ -17,15 +17,12 @@ from deeplax.ops.resize import resize
 from deeplax.predictor import evaluation_multiple, evaluation_size
 
 INPUT = 'image'
-# What every compiler knows, in the dtype that every runtime has. The parameters
-# are the same ones; a CRF is behind the network, or its last layer.
-PORTABLE = dict(
+# What every compiler knows; the network is the same.
+_LOWERING = dict(
   conv_lowering='xla',
   space_to_batch='off',
   aspp_lowering='convolutions',
   remat=False,
-  dtype='float32',
-  crf_rnn=0,
 )
 
 
@@ -51,9 +48,35 @@ class Program:
     return (None if self.dynamic_batch else 1, *self.size, 3)
 
 
-def portable_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """`config.model`, as every runtime can have it."""
-  return {**config_lib.model_options(config), **PORTABLE}
+def network(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  output_stride: int | None = None,
+  **lowering: Any,
+) -> tuple[Any, dict[str, Any]]:
+  """The network that is exported: in float32, and without a CRF as its end.
+
+  Args:
+    config: Of the run.
+    info: Its classes.
+    output_stride: Default: `config.model.output_stride`.
+    **lowering: How it is to be computed, as keys of `config.model`.
+
+  Returns:
+    The module, and `config.model` as it is of that.
+
+  Raises:
+    RunError: There is no such network.
+  """
+  options = {**config_lib.model_options(config), 'dtype': 'float32'}
+  options['crf_rnn'] = 0
+  if output_stride is not None:
+    options['output_stride'] = output_stride
+  try:
+    outputs = config_lib.num_outputs(config, info)
+    return models.build(outputs, **{**options, **lowering}), options
+  except ValueError as error:
+    raise RunError(str(error)) from error
 
 
 def build(
@@ -61,8 +84,8 @@ def build(
   info: DatasetInfo,
   variables: Mapping[str, Any],
   size: tuple[int, int],
-  *,
   output_stride: int | None = None,
+  *,
   probs: bool = False,
   dynamic_batch: bool = False,
 ) -> Program:
@@ -85,13 +108,7 @@ def build(
       f'--size is {size[0]}x{size[1]}; expected two sizes above 0, such as '
       '512x1024.'
     )
-  options = portable_options(config)
-  if output_stride is not None:
-    options['output_stride'] = output_stride
-  try:
-    model = models.build(config_lib.num_outputs(config, info), **options)
-  except ValueError as error:
-    raise RunError(str(error)) from error
+  model, _ = network(config, info, output_stride, **_LOWERING)
   variables = {k: variables[k] for k in ('params', 'batch_stats')}
   resize_to = evaluation_size(config.input.eval)
   multiple = evaluation_multiple(config.input.eval)

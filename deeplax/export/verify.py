@@ -65,8 +65,8 @@ def compare(
   Returns:
     What was found: also when it is not what it should be.
   """
-  shares, pixels, problem = {}, 0, ''
-  confusions = {name: 0 for name in ('deeplax', 'exported')}
+  shares, pixels, problem = [], 0, ''
+  confusions = dict.fromkeys(('deeplax', 'exported'), 0)
   bar = tqdm.tqdm(
     total=len(pictures),
     unit='picture',
@@ -84,7 +84,7 @@ def compare(
         break
       for picture, labels in zip(batch, found['labels']):
         wanted = reference(picture.image)
-        shares[picture.name] = float(np.mean(labels == wanted))
+        shares.append((float(np.mean(labels == wanted)), picture.name))
         pixels += labels.size
         for name, pred in (('deeplax', wanted), ('exported', labels)):
           confusions[name] = confusions[name] + _confusion(picture, pred, info)
@@ -92,13 +92,13 @@ def compare(
   if problem:
     return Comparison(0, 0, 0.0, '', 0.0, None, problem)
   # All are of one size.
-  equal = float(np.mean([*shares.values()]))
-  worst = min(shares, key=shares.get)
+  equal = float(np.mean([share for share, _ in shares]))
+  worst_equal, worst = min(shares)
   if exact and equal < LEAST:
     problem = (
       f'the labels of {1 - equal:.3%} of the pixels are not those of deeplax, '
       f'expected at most {1 - LEAST:.1%}; most of all in {worst}, '
-      f'{1 - shares[worst]:.3%}'
+      f'{1 - worst_equal:.3%}'
     )
   miou = None
   if pictures.labelled:
@@ -107,7 +107,7 @@ def compare(
       for name, confusion in confusions.items()
     }
   return Comparison(
-    len(shares), pixels, equal, worst, shares[worst], miou, problem
+    len(shares), pixels, equal, worst, worst_equal, miou, problem
   )
 
 

@@ -3,7 +3,7 @@
 A module has
 
     NEEDS: packages by module: what writes and runs it.
-    RUNTIME: the one of these packages that runs it.
+    RUNTIME: the one of these modules that runs it.
     FILE: name of what it writes, a file or a folder.
     USE: how to use that, in Python.
     DYNAMIC_BATCH: whether it can take any number of pictures.
@@ -17,6 +17,7 @@ Packages are imported inside of functions: none of them comes with deeplax.
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import pkgutil
 import types
@@ -51,3 +52,16 @@ def find(name: str) -> types.ModuleType:
       'Install them: pip install -r requirements-export.txt'
     )
   return module
+
+
+def versions(writer: types.ModuleType) -> dict[str, str]:
+  """Name and version of the packages of a format, by module.
+
+  One module can come from several: tensorflow-cpu is tensorflow, too.
+  """
+  names = importlib.metadata.packages_distributions()
+  return {
+    module: f'{name} {importlib.metadata.version(name)}'
+    for module in writer.NEEDS
+    for name in names[module][:1]
+  }

@@ -17,7 +17,7 @@ from deeplax.export.formats import _tensorflow
 from deeplax.export.program import INPUT, Program
 
 NEEDS = {'tensorflow': 'tensorflow', 'ai_edge_litert': 'ai-edge-litert'}
-RUNTIME = 'ai-edge-litert'
+RUNTIME = 'ai_edge_litert'
 FILE = 'model.tflite'
 DYNAMIC_BATCH = False
 USE = """from ai_edge_litert.interpreter import Interpreter
