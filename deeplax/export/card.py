@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import math
 import pathlib
 import platform
@@ -22,6 +23,8 @@ from deeplax.export.program import INPUT, Program
 from deeplax.export.verify import Comparison
 from deeplax.models import norms
 from deeplax.predictor import evaluation_multiple, evaluation_size
+
+log = logging.getLogger('deeplax')
 
 JSON = 'model_card.json'
 MARKDOWN = 'model_card.md'
@@ -75,7 +78,7 @@ def make(
     'step': step,
     'architecture': {
       'parameters': _count(variables['params']),
-      'batch_statistics': _count(variables['batch_stats']),
+      'batch_statistics': _count(variables.get('batch_stats', {})),
       **model,
     },
     'input': {
@@ -180,26 +183,37 @@ def evaluations(workdir: pathlib.Path, step: int) -> list[dict[str, Any]]:
   found = []
   for path in sorted(workdir.glob(f'evaluation/*-{step}-*.json')):
     tree = config_lib.load_json(path)
-    if not isinstance(tree, dict) or tree.get('step') != step:
+    try:
+      if tree['step'] != step:
+        continue
+      kept = {
+        k: v for k, v in tree.items() if k not in ('confusion', 'refined')
+      }
+      kept['scalars'] = dict(tree['scalars'])
+    except (TypeError, KeyError, ValueError) as error:
       raise RunError(
-        f'{path} is no evaluation of step {step}. Delete it, or make it anew '
-        'with launch/evaluate.py.'
-      )
-    del tree['confusion']
-    found.append({'source': f'evaluation/{path.name}', **tree})
-  lines = workdir / 'metrics.jsonl'
-  if lines.exists():
-    rows = map(json.loads, lines.read_text().splitlines())
-    found += [
-      {'source': 'metrics.jsonl', 'scalars': _validation(row)}
-      for row in rows
-      if row['step'] == step and _validation(row)
-    ]
+        f'{path} is not what launch/evaluate.py wrote ({error!r}). Delete it, '
+        'or make it anew.'
+      ) from error
+    found.append({'source': f'evaluation/{path.name}', **kept})
+  return found + _of_training(workdir / 'metrics.jsonl', step)
+
+
+def _of_training(path: pathlib.Path, step: int) -> list[dict[str, Any]]:
+  found = []
+  lines = path.read_text().splitlines() if path.exists() else []
+  for number, line in enumerate(lines, start=1):
+    try:
+      row = json.loads(line)
+      if row['step'] != step:
+        continue
+      scalars = {k: v for k, v in row.items() if k.startswith('val/')}
+    except (TypeError, KeyError, ValueError):  # a run that was killed
+      log.warning('%s, line %d is damaged, and left out.', path, number)
+      continue
+    if scalars:
+      found.append({'source': path.name, 'scalars': scalars})
   return found
-
-
-def _validation(row: dict[str, float]) -> dict[str, float]:
-  return {k: v for k, v in row.items() if k.startswith('val/')}
 
 
 def _files(folder: pathlib.Path) -> list[dict[str, Any]]:

@@ -110,9 +110,10 @@ def _quantisation(card: dict[str, Any]) -> str:
 def _evaluations(found: Sequence[dict[str, Any]]) -> str:
   rows = []
   for row in found:
-    mious = {k: v for k, v in row['scalars'].items() if k.endswith('/miou')}
-    for key, value in mious.items():
-      rows.append((key, f'{value:.4f}', row['source']))
+    for key, value in row['scalars'].items():
+      if key.endswith('/miou'):
+        words = 'none' if value is None else f'{value:.4f}'
+        rows.append((key, words, row['source']))
   return _table(('figure', 'value', 'from'), rows)
 
 

@@ -109,7 +109,6 @@ def build(
       '512x1024.'
     )
   model, _ = network(config, info, output_stride, **_LOWERING)
-  variables = {k: variables[k] for k in ('params', 'batch_stats')}
   resize_to = evaluation_size(config.input.eval)
   multiple = evaluation_multiple(config.input.eval)
 
@@ -121,12 +120,11 @@ def build(
       out_size=out_size,
       **config_lib.resampling(config),
     )[:, : size[0], : size[1]]
-    labels = jnp.argmax(logits, axis=-1).astype(jnp.uint8)
+    labels = jnp.argmax(logits, axis=-1)
     if logits.shape[-1] > info.num_classes:
-      labels = jnp.where(
-        labels < info.num_classes, labels, jnp.uint8(IGNORE_LABEL)
-      )
-    found = {'labels': labels}
+      labels = jnp.where(labels < info.num_classes, labels, IGNORE_LABEL)
+    # Last of all: TensorFlow Lite compares no bytes.
+    found = {'labels': labels.astype(jnp.uint8)}
     if probs:
       found['probs'] = jax.nn.softmax(logits)
     return found

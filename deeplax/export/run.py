@@ -129,7 +129,7 @@ def export_run(
   )
   with folder_lib.unfinished(output / name) as part, _on_cpu() as device:
     log.info('Writing %s.', writer.FILE)
-    _write(writer, made, part / writer.FILE, ranges)
+    write(writer, made, part / writer.FILE, ranges)
     log.info('Running it on %s.', shown.where)
     reference = _reference(config, info, network, variables, device)
     found = _compared(
@@ -188,9 +188,15 @@ def _pictures(
   if inputs:
     shown = pictures_lib.of_files(inputs, size, max_pictures, output)
   else:
-    shown = pictures_lib.of_split(
-      config, info, split, size, max_pictures, data_dir=data_dir
-    )
+    try:
+      shown = pictures_lib.of_split(
+        config, info, split, size, max_pictures, data_dir=data_dir
+      )
+    except DataError as error:
+      raise RunError(
+        f'{error} Or say with --data_dir where it is, or compare on any other '
+        'pictures: --pictures.'
+      ) from error
   shown.check()
   if not calibration:
     return shown, None
@@ -202,7 +208,7 @@ def _pictures(
   return shown, ranges
 
 
-def _write(
+def write(
   writer: types.ModuleType,
   made: Program,
   path: pathlib.Path,

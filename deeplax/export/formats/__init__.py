@@ -27,7 +27,8 @@ from deeplax.errors import RunError
 
 def available() -> list[str]:
   """The names of the formats."""
-  return sorted(m.name for m in pkgutil.iter_modules(__path__))
+  names = (module.name for module in pkgutil.iter_modules(__path__))
+  return sorted(name for name in names if not name.startswith('_'))
 
 
 def find(name: str) -> types.ModuleType:

@@ -5,6 +5,7 @@ ranges are found on calibration pictures.
 """
 
 import pathlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from deeplax.data.errors import DataError
 from deeplax.errors import RunError, UserError
 from deeplax.export.formats import _tensorflow
 from deeplax.export.program import INPUT, Program
+from deeplax.export.quiet import quiet
 
 NEEDS = {'tensorflow': 'tensorflow', 'ai_edge_litert': 'ai-edge-litert'}
 RUNTIME = 'ai_edge_litert'
@@ -55,14 +57,16 @@ def _convert(program: Program, path: pathlib.Path, options: dict[str, Any]):
   for key, value in options.items():
     setattr(converter, key, value)
   try:
-    content = converter.convert()
+    with quiet():
+      content = converter.convert()
   except (UserError, DataError, MemoryError):
     raise
   except Exception as error:  # the converter raises many kinds
-    first = str(error).strip().partition('\n')[0][:300]
+    # After the places of each line that led there, a page each.
+    reason = re.findall(r'error: (.*)', str(error)) or [str(error).strip()]
     raise RunError(
-      f'TensorFlow Lite has no form of this network ({first}). Export it as '
-      'stablehlo, saved_model or onnx.'
+      f'TensorFlow Lite has no form of this network ({reason[0][:300]}). '
+      'Export it as stablehlo, saved_model or onnx.'
     ) from error
   atomic.write(path, content)
 
@@ -73,5 +77,6 @@ def load(
   """The file as a function of uint8[1, H, W, 3]."""
   from ai_edge_litert.interpreter import Interpreter
 
-  run = Interpreter(str(path)).get_signature_runner()
+  with quiet():
+    run = Interpreter(str(path)).get_signature_runner()
   return lambda images: run(**{INPUT: images})
