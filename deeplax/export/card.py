@@ -136,6 +136,7 @@ def finish(
   folder: pathlib.Path,
   *,
   form: str,
+  device: str,
   compared: tuple[Comparison, Pictures],
   ranges: Pictures | None,
 ) -> dict[str, Any]:
@@ -146,6 +147,7 @@ def finish(
     writer: The format.
     folder: Where it has written.
     form: Its name.
+    device: Kind of that on which it was compared.
     compared: What was found, and on which pictures.
     ranges: Pictures that gave the ranges of 8 bits.
   """
@@ -162,7 +164,7 @@ def finish(
     'verification': {
       'passed': not found.problem,
       'runtime': versions[writer.RUNTIME],
-      'device': jax.local_devices(backend='cpu')[0].device_kind,
+      'device': device,
       'source': shown.where,
       **dataclasses.asdict(found),
     },

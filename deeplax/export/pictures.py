@@ -96,6 +96,58 @@ class Pictures:
       )
 
 
+def of_run(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  size: tuple[int, int],
+  output: pathlib.Path,
+  *,
+  inputs: Sequence[str],
+  max_pictures: int,
+  calibration: int,
+  data_dir: str | None,
+) -> tuple[Pictures, Pictures | None]:
+  """What to compare on, and what to find the ranges of 8 bits on.
+
+  Args:
+    config: Of the run.
+    info: Its classes.
+    size: To bring them to.
+    output: Nothing below this folder is taken.
+    inputs: See `picture_paths.find`; nothing for the evaluation split.
+    max_pictures: To compare on, at most.
+    calibration: Of the training split, for the ranges; 0 for none.
+    data_dir: Default: `config.dataset.dir`.
+
+  Raises:
+    RunError: There are none.
+    DataError: Not one of them can be used.
+  """
+
+  def of(split, count, otherwise=''):
+    try:
+      return of_split(config, info, split, size, count, data_dir=data_dir)
+    except data.DataError as error:
+      raise RunError(
+        f'{error} Or say with --data_dir where it is{otherwise}.'
+      ) from error
+
+  if inputs:
+    shown = of_files(inputs, size, max_pictures, output)
+  else:
+    shown = of(
+      config.dataset.eval_split,
+      max_pictures,
+      ', or compare on any other pictures: --pictures',
+    )
+  shown.check()
+  if not calibration:
+    return shown, None
+  ranges = of(config.dataset.train_split, calibration)
+  ranges.check()
+  return shown, ranges
+
+
 def of_split(
   config: ml_collections.ConfigDict,
   info: DatasetInfo,

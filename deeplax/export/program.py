@@ -18,7 +18,7 @@ from deeplax.predictor import evaluation_multiple, evaluation_size
 
 INPUT = 'image'
 # What every compiler knows; the network is the same.
-_LOWERING = dict(
+LOWERING = dict(
   conv_lowering='xla',
   space_to_batch='off',
   aspp_lowering='convolutions',
@@ -108,7 +108,7 @@ def build(
       f'--size is {size[0]}x{size[1]}; expected two sizes above 0, such as '
       '512x1024.'
     )
-  model, _ = network(config, info, output_stride, **_LOWERING)
+  model, _ = network(config, info, output_stride, **LOWERING)
   resize_to = evaluation_size(config.input.eval)
   multiple = evaluation_multiple(config.input.eval)
 

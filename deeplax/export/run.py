@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import ml_collections
 import tqdm
 
 from deeplax import atomic, checksums, picture_paths, sharding
@@ -39,7 +38,7 @@ class Export(NamedTuple):
   Attributes:
     folder: Of the file, its card and their checksums.
     card: What stands in `model_card.json`.
-    failed: Pictures that could not be used to compare.
+    failed: Pictures that were named and could not be used to compare.
   """
 
   folder: pathlib.Path
@@ -100,14 +99,16 @@ def export_run(
   config, info, variables, step = workdir_lib.load_run(workdir, step=step)
   options = dict(probs=probs, dynamic_batch=dynamic_batch)
   made = program.build(config, info, variables, size, output_stride, **options)
-  shown, ranges = _pictures(
+  shown, ranges = pictures_lib.of_run(
     *(config, info, size, output),
     inputs=pictures,
     max_pictures=max_pictures,
     calibration=calibration if int8 else 0,
     data_dir=data_dir,
   )
-  network, model = program.network(config, info, output_stride)
+  # What is the fastest on another backend need not run on a CPU.
+  lowering = {} if jax.default_backend() == 'cpu' else program.LOWERING
+  network, model = program.network(config, info, output_stride, **lowering)
   card = card_lib.make(
     *(config, info, variables, made, model),
     name=workdir.resolve().name,
@@ -138,7 +139,11 @@ def export_run(
       exact=not int8,
     )
     card = card_lib.finish(
-      card, writer, part, form=form, compared=(found, shown), ranges=ranges
+      *(card, writer, part),
+      form=form,
+      device=device.device_kind,
+      compared=(found, shown),
+      ranges=ranges,
     )
     atomic.write_json(part / card_lib.JSON, card)
     atomic.write(part / card_lib.MARKDOWN, card_text.markdown(card).encode())
@@ -149,7 +154,11 @@ def export_run(
         f'the export is not what deeplax gives: {found.problem}. It is kept as '
         f'{kept}, not to be used.'
       )
-    return Export(folder_lib.publish(part, output / name), card, shown.failed)
+    return Export(
+      folder_lib.publish(part, output / name),
+      card,
+      shown.failed if pictures else [],
+    )
 
 
 def _check(form, writer, dynamic_batch, int8, max_pictures, calibration):
@@ -170,42 +179,6 @@ def _check(form, writer, dynamic_batch, int8, max_pictures, calibration):
   ):
     if value < 1:
       raise RunError(f'--{flag} (={value}) must be 1 or more.')
-
-
-def _pictures(
-  config: ml_collections.ConfigDict,
-  info: DatasetInfo,
-  size: tuple[int, int],
-  output: pathlib.Path,
-  *,
-  inputs: Sequence[str],
-  max_pictures: int,
-  calibration: int,
-  data_dir: str | None,
-) -> tuple[Pictures, Pictures | None]:
-  """What to compare on, and what to find the ranges of 8 bits on."""
-  split = config.dataset.eval_split
-  if inputs:
-    shown = pictures_lib.of_files(inputs, size, max_pictures, output)
-  else:
-    try:
-      shown = pictures_lib.of_split(
-        config, info, split, size, max_pictures, data_dir=data_dir
-      )
-    except DataError as error:
-      raise RunError(
-        f'{error} Or say with --data_dir where it is, or compare on any other '
-        'pictures: --pictures.'
-      ) from error
-  shown.check()
-  if not calibration:
-    return shown, None
-  split = config.dataset.train_split
-  ranges = pictures_lib.of_split(
-    config, info, split, size, calibration, data_dir=data_dir
-  )
-  ranges.check()
-  return shown, ranges
 
 
 def write(

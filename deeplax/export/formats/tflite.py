@@ -78,5 +78,7 @@ def load(
   from ai_edge_litert.interpreter import Interpreter
 
   with quiet():
-    run = Interpreter(str(path)).get_signature_runner()
+    interpreter = Interpreter(str(path))
+    interpreter.allocate_tensors()
+    run = interpreter.get_signature_runner()
   return lambda images: run(**{INPUT: images})
