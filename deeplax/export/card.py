@@ -155,7 +155,10 @@ def finish(
   versions = formats.versions(writer)
   quantisation = None
   if ranges is not None:
-    quantisation = {'source': ranges.where, 'pictures': len(ranges)}
+    quantisation = {
+      'source': ranges.where,
+      'pictures': len(ranges) - len(ranges.failed),
+    }
   tree = {
     'format': form if ranges is None else f'{form}, 8 bits',
     **card,

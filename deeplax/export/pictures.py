@@ -22,7 +22,7 @@ class Picture(NamedTuple):
   """A picture, brought to the size of the export.
 
   Attributes:
-    name: Its id, or its path.
+    name: Its id, or its path below the folder that was named.
     image: uint8[H, W, 3].
     label: uint8[H, W], 255 where there is none.
   """
@@ -38,7 +38,7 @@ class Pictures:
   Attributes:
     labelled: Whether they have labels.
     where: What they are, in words.
-    failed: Names of those that could not be used.
+    failed: Messages of those that could not be used.
   """
 
   def __init__(
@@ -68,7 +68,6 @@ class Pictures:
     return len(self._source)
 
   def __iter__(self) -> Iterator[Picture]:
-    self.failed = []
     for i in range(len(self._source)):
       try:
         example = operations.apply(
@@ -77,8 +76,9 @@ class Pictures:
       except data.DataError as error:
         if not self._skip:
           raise
-        log.error('skipped: %s', error)
-        self.failed.append(str(error))
+        if str(error) not in self.failed:  # looked at twice
+          log.error('skipped: %s', error)
+          self.failed.append(str(error))
         continue
       yield Picture(str(example['id']), example['image'], example['label'])
 
@@ -91,8 +91,8 @@ class Pictures:
     """
     if next(iter(self), None) is None:
       raise RunError(
-        f'{self.where}: none of the {len(self)} pictures can be used. Choose '
-        'others with --pictures.'
+        f'{self.where}: none of the {len(self)} pictures can be used, expected '
+        'at least one. The reasons stand above; choose others.'
       )
 
 
@@ -197,11 +197,10 @@ def of_files(
   Raises:
     RunError: There are none.
   """
-  paths = itertools.islice(picture_paths.find(inputs, output), count)
+  found = picture_paths.find(inputs, output).items()
+  files = [*itertools.islice(found, count)]
   where = ', '.join(pathlib.Path(text).name for text in inputs)
-  return Pictures(
-    _Files([*paths]), size, where=where, labelled=False, skip=True
-  )
+  return Pictures(_Files(files), size, where=where, labelled=False, skip=True)
 
 
 class _Chosen:
@@ -223,14 +222,15 @@ class _Chosen:
 class _Files:
   """Pictures without labels, upright."""
 
-  def __init__(self, paths):
-    self._paths = paths
+  def __init__(self, files):
+    self._files = files
 
   def __len__(self):
-    return len(self._paths)
+    return len(self._files)
 
   def __getitem__(self, i):
-    image, orientation = picture_files.read(self._paths[i])
+    path, name = self._files[i]
+    image, orientation = picture_files.read(path)
     image = picture_files.turn(image, orientation)
     label = np.full(image.shape[:2], 255, np.uint8)
-    return {'image': image, 'label': label, 'id': str(self._paths[i])}
+    return {'image': image, 'label': label, 'id': name}

@@ -15,9 +15,7 @@ import tqdm
 from deeplax import atomic, checksums, picture_paths, sharding
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
-from deeplax.data.errors import DataError
-from deeplax.data.info import DatasetInfo
-from deeplax.errors import RunError, UserError
+from deeplax.errors import RunError
 from deeplax.export import card as card_lib
 from deeplax.export import card_text, formats, program, verify
 from deeplax.export import folder as folder_lib
@@ -133,8 +131,8 @@ def export_run(
     write(writer, made, part / writer.FILE, ranges)
     log.info('Running it on %s.', shown.where)
     reference = _reference(config, info, network, variables, device)
-    found = _compared(
-      *(writer, part / writer.FILE, reference, shown, info),
+    found = verify.compare(
+      *(_loaded(writer, part / writer.FILE), reference, shown, info),
       batch_size=_BATCH if dynamic_batch else 1,
       exact=not int8,
     )
@@ -227,30 +225,23 @@ def _reference(config, info, network, variables, device) -> Predictor:
   )
 
 
-def _compared(
-  writer: types.ModuleType,
-  path: pathlib.Path,
-  reference: Predictor,
-  shown: Pictures,
-  info: DatasetInfo,
-  **options: Any,
-) -> verify.Comparison:
-  """`verify.compare` of a file.
+def _loaded(writer: types.ModuleType, path: pathlib.Path) -> verify.Run:
+  """The file in its runtime, whose errors are RunErrors."""
 
-  Raises:
-    RunError: Its runtime can't run it.
-  """
-  try:
-    run = writer.load(path)
-    return verify.compare(run, reference, shown, info, **options)
-  except (UserError, DataError, MemoryError):
-    raise
-  except Exception as error:  # each runtime has its own
-    first = str(error).strip().partition('\n')[0][:300]
-    raise RunError(
-      f'{writer.NEEDS[writer.RUNTIME]} can not run what was written ({first}). '
-      'Nothing is kept of it; choose another --format.'
-    ) from error
+  def attempt(work, *args):
+    try:
+      return work(*args)
+    except Exception as error:  # each runtime has its own
+      if isinstance(error, MemoryError) or 'RESOURCE_EXHAUSTED' in str(error):
+        raise
+      first = str(error).strip().partition('\n')[0][:300]
+      raise RunError(
+        f'{writer.NEEDS[writer.RUNTIME]} can not run what was written '
+        f'({first}). Nothing is kept of it; choose another --format.'
+      ) from error
+
+  run = attempt(writer.load, path)
+  return lambda images: attempt(run, images)
 
 
 @contextlib.contextmanager

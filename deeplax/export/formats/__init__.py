@@ -64,5 +64,5 @@ def versions(writer: types.ModuleType) -> dict[str, str]:
   return {
     module: f'{name} {importlib.metadata.version(name)}'
     for module in writer.NEEDS
-    for name in names[module][:1]
+    for name in names[module.partition('.')[0]][:1]
   }

@@ -5,6 +5,10 @@ from typing import Any
 
 from deeplax.export.program import INPUT, Program
 
+NEEDS = {
+  'tensorflow': 'tensorflow',
+  'jax.experimental.jax2tf': 'a jax that has jax2tf',
+}
 # Read as TensorFlow is imported: its own words are of no use to anybody.
 _QUIET = {'TF_CPP_MIN_LOG_LEVEL': '3', 'TF_ENABLE_ONEDNN_OPTS': '0'}
 

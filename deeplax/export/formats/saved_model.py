@@ -12,7 +12,7 @@ import numpy as np
 from deeplax.export.formats import _tensorflow
 from deeplax.export.program import INPUT, Program
 
-NEEDS = {'tensorflow': 'tensorflow'}
+NEEDS = {**_tensorflow.NEEDS}
 RUNTIME = 'tensorflow'
 FILE = 'saved_model'
 DYNAMIC_BATCH = True

@@ -18,7 +18,7 @@ from deeplax.export.formats import _tensorflow
 from deeplax.export.program import INPUT, Program
 from deeplax.export.quiet import quiet
 
-NEEDS = {'tensorflow': 'tensorflow', 'ai_edge_litert': 'ai-edge-litert'}
+NEEDS = {**_tensorflow.NEEDS, 'ai_edge_litert': 'ai-edge-litert'}
 RUNTIME = 'ai_edge_litert'
 FILE = 'model.tflite'
 DYNAMIC_BATCH = False
