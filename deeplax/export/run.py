@@ -132,7 +132,7 @@ def export_run(
     log.info('Running it on %s.', shown.where)
     reference = _reference(config, info, network, variables, device)
     found = verify.compare(
-      *(_loaded(writer, part / writer.FILE), reference, shown, info),
+      *(loaded(writer, part / writer.FILE), reference, shown, info),
       batch_size=_BATCH if dynamic_batch else 1,
       exact=not int8,
     )
@@ -225,7 +225,7 @@ def _reference(config, info, network, variables, device) -> Predictor:
   )
 
 
-def _loaded(writer: types.ModuleType, path: pathlib.Path) -> verify.Run:
+def loaded(writer: types.ModuleType, path: pathlib.Path) -> verify.Run:
   """The file in its runtime, whose errors are RunErrors."""
 
   def attempt(work, *args):
