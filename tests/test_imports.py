@@ -70,7 +70,7 @@ ALLOWED = {
 ROOMS = {
   'flax.linen': ('models/',),
   'orbax': ('checkpoint/',),
-  'tensorflow': ('pretrained/tf_deeplab.py',),
+  'tensorflow': ('pretrained/tf_deeplab.py', 'export/formats/'),
   'torch': ('pretrained/pytorch.py', 'benchmark/peers/'),
   'clu': ('summaries.py',),
   'absl': ('cli.py', 'cli_flags.py', 'data/'),

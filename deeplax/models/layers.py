@@ -26,6 +26,7 @@ class Style:
   freeze_bn: bool
   bounded: bool = False  # ReLU is capped at 6
   space_to_batch: str = 'auto'  # of atrous stages: see `units.run_units`
+  conv_lowering: str = 'auto'  # of every convolution: see `ops.conv.conv`
   layout: Layout | None = None  # that pictures are in; None: the ordinary one
 
   def relu(self, x: jax.Array) -> jax.Array:
@@ -112,6 +113,7 @@ class Conv(nn.Module):
       padding=self.padding,
       out_dtype=self.out_dtype,
       train=train,
+      lowering=self.style.conv_lowering,
     )
 
 

@@ -17,6 +17,7 @@ from deeplax.ops.resize import Grid
 DTYPES = ('float32', 'bfloat16', 'float64')
 PADDINGS = ('symmetric', 'same')
 UPSAMPLINGS = ('nearest', 'transposed')
+CONV_LOWERINGS = ('auto', 'xla')
 ASPP_LOWERINGS = ('auto', *choice.CHOICES['aspp'])
 SWITCHES = ('auto', 'on', 'off')
 _TUPLES = (
@@ -113,6 +114,9 @@ class Options:
     space_to_batch: Whether atrous stages of the encoder run in that layout,
       `'on'` or `'off'`; `'auto'` where it is known to be faster. The network
       is the same.
+    conv_lowering: How convolutions are computed: `'auto'` for the fastest as
+      far as is known, or `'xla'` for the compiler's own, which other compilers
+      know, too. The network is the same.
     aspp_lowering: How ASPP's dense branches are computed: `'convolutions'`,
       `'branch_products'` or `'one_product'`, see `ops/aspp.py`; `'auto'` for
       the fastest as far as is known. The network is the same.
@@ -163,6 +167,7 @@ class Options:
   remat: bool = False
   remat_norms: bool = False
   space_to_batch: str = 'auto'
+  conv_lowering: str = 'auto'
   aspp_lowering: str = 'auto'
 
   def __post_init__(self):
@@ -198,6 +203,7 @@ class Options:
       ('padding', PADDINGS),
       ('unet_upsampling', UPSAMPLINGS),
       ('space_to_batch', SWITCHES),
+      ('conv_lowering', CONV_LOWERINGS),
       ('aspp_lowering', ASPP_LOWERINGS),
     ):
       if getattr(self, name) not in choices:
@@ -284,4 +290,5 @@ class Options:
       freeze_bn=self.freeze_bn,
       bounded=self.bounded_activation,
       space_to_batch=self.space_to_batch,
+      conv_lowering=self.conv_lowering,
     )
