@@ -15,6 +15,7 @@ import ml_collections
 import numpy as np
 
 from deeplax import config as config_lib
+from deeplax import saved_config
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 from deeplax.errors import RunError
 from deeplax.export import formats
@@ -187,7 +188,7 @@ def evaluations(workdir: pathlib.Path, step: int) -> list[dict[str, Any]]:
   """What launch/evaluate.py and the training found of a checkpoint."""
   found = []
   for path in sorted(workdir.glob(f'evaluation/*-{step}-*.json')):
-    tree = config_lib.load_json(path)
+    tree = saved_config.load_json(path)
     try:
       if tree['step'] != step:
         continue
