@@ -62,11 +62,14 @@ def _convert(program: Program, path: pathlib.Path, options: dict[str, Any]):
   except (UserError, DataError, MemoryError):
     raise
   except Exception as error:  # the converter raises many kinds
-    # After the places of each line that led there, a page each.
-    reason = re.findall(r'error: (.*)', str(error)) or [str(error).strip()]
+    # After the places of each line that led there, a page each; or no word.
+    reasons = re.findall(r'error: (.+)', str(error)) or [repr(error)]
+    form, advice = 'form', 'Export it'
+    if options:
+      form, advice = 'form in 8 bits', 'Leave out --int8, or export it'
     raise RunError(
-      f'TensorFlow Lite has no form of this network ({reason[0][:300]}). '
-      'Export it as stablehlo, saved_model or onnx.'
+      f'TensorFlow Lite has no {form} of this network ({reasons[0][:300]}). '
+      f'{advice} as stablehlo, saved_model or onnx.'
     ) from error
   atomic.write(path, content)
 
