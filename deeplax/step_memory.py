@@ -36,7 +36,7 @@ def train_step_memory(
   Raises:
     ConfigError: Where the backend does not tell.
   """
-  config = ml_collections.ConfigDict(config)
+  config = config.copy_and_resolve_references()
   # Any length will do, if the warm-up fits: the schedule takes no memory.
   config.total_steps = config.schedule.warmup_steps + 1_000
   mesh = sharding.make_mesh(**config.mesh)
