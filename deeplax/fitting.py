@@ -37,13 +37,18 @@ _MARGIN = 0.95
 
 
 def complete(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  *,
+  memory: bool = True,
 ) -> ml_collections.ConfigDict:
   """The config with nothing left open; what was chosen is said in a line.
 
   Args:
     config: One of configs/; what is wrong with it is said before data is read.
     workdir: Of the run, whose own choice is taken where it has begun.
+    memory: False leaves the memory out of account, for which a step has to be
+      compiled.
 
   Raises:
     ConfigError: On a config that can't be run.
@@ -58,7 +63,7 @@ def complete(
     if workdir_lib.has_checkpoint(workdir):
       _take(config, config_lib.load(workdir / workdir_lib.CONFIG), left)
     else:
-      _choose(config, left)
+      _choose(config, left, memory)
   return config.lock()
 
 
@@ -71,7 +76,7 @@ def _take(config, saved, left):
     config.input.eval_batch_size = saved.input.eval_batch_size
 
 
-def _choose(config, left):
+def _choose(config, left, memory):
   dataset = config.dataset
   info = data.info(dataset.name, dataset.dir)
   sources = [
@@ -90,8 +95,10 @@ def _choose(config, left):
   open_batch = config.batch_size is None
   if open_batch:
     config.batch_size = open_keys.batch_size(config, most)
-  log.info('Compiling a step, to choose crop and batch size by its memory ...')
-  crop, needed, budget = _fit(config, info, crop, left)
+  needed = budget = None
+  if memory:
+    log.info('Compiling a step, to see how much memory it takes ...')
+    crop, needed, budget = _fit(config, info, crop, left)
   if 'input.train' in left:
     config.input.train = open_keys.train_ops(config, *crop)
   if open_batch and config.input.eval_batch_size is None:
@@ -198,14 +205,15 @@ def _eval_batch(config, crop, sizes):
 
 
 def _say(config, left, sizes, count, needed, budget):
-  there = 'unknown memory'
-  if budget is not None:
-    there = f'{budget / 2**30:.1f} GiB that it may take on each device'
+  room = ''
+  if needed:
+    there = f'{budget / 2**30:.1f}' if budget else 'an unknown number of'
+    room = f' (a step: {needed / 2**30:.1f} of {there} GiB on a device)'
   heights, widths = ((min(n), max(n)) for n in zip(*sizes))
   ranges = (f'{a}' if a == b else f'{a}..{b}' for a, b in (heights, widths))
   log.info(
-    'Chosen for %d pictures of %s, and %.1f GiB of a step in %s:\n%s',
-    *(count, 'x'.join(ranges), needed / 2**30, there),
+    'Chosen for %d pictures of %s%s:\n%s',
+    *(count, 'x'.join(ranges), room),
     ' '.join(
       f'--config.{key}={config_ranges.get(config, key)!r}' for key in left
     ),

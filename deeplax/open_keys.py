@@ -47,11 +47,15 @@ def filled(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 def train_ops(
   config: ml_collections.ConfigDict, height: int, width: int
 ) -> str:
-  """The operations of training with crops of this size.
+  """`chain`, whose crops are one larger for aligned corners.
 
-  With aligned corners they are one larger, see `configs/common.py`.
+  See `configs/common.py`.
   """
-  height, width = (n + config.model.align_corners for n in (height, width))
+  return chain(*(n + config.model.align_corners for n in (height, width)))
+
+
+def chain(height: int, width: int) -> str:
+  """The operations of training that end in crops of this size."""
   return (
     f'random_scale(0.5, 2.0)|random_crop({height}, {width})|random_flip()|'
     'photometric()'
