@@ -98,7 +98,11 @@ def _choose(config, left, memory):
   needed = budget = None
   if memory:
     log.info('Compiling a step, to see how much memory it takes ...')
-    crop, needed, budget = _fit(config, info, crop, left)
+    if 'input.train' in left:
+      config.input.train = open_keys.train_ops(config, *crop)
+    # The program is that of training, which finds it in the cache.
+    whole = config_lib.resolve(config, len(sources[0]))
+    crop, needed, budget = _fit(config, whole, info, crop, left)
   if 'input.train' in left:
     config.input.train = open_keys.train_ops(config, *crop)
   if open_batch and config.input.eval_batch_size is None:
@@ -152,7 +156,7 @@ def padding(sizes: Sequence[tuple[int, int]]) -> str:
   return f'pad_to_multiple({128 if largest >= 256 else 32})'
 
 
-def _fit(config, info, crop, left):
+def _fit(config, whole, info, crop, left):
   """Makes batch and crop smaller until a step fits into the memory.
 
   Returns:
@@ -160,12 +164,12 @@ def _fit(config, info, crop, left):
   """
   mesh = sharding.make_mesh(**config.mesh)
   budget = device_memory.for_a_step(mesh)
-  if 'input.train' not in left:
-    crop = ops.crop_size(ops.parse(config.input.train))
+  size = ops.crop_size(ops.parse(config.input.train))
+  crop = crop if 'input.train' in left else size
   model = models.build(
     config_lib.num_outputs(config, info), **config_lib.model_options(config)
   )
-  plan = step_memory.train_step_memory(config, info, model, crop)
+  plan = step_memory.train_step_memory(whole, info, model, size)
   state = plan['state']
   a_picture = (plan['total'] - state) / config.batch_size
   parts = open_keys.parts(config)

@@ -119,28 +119,35 @@ def _draw(
   output: str | os.PathLike,
 ) -> str:
   with pipeline.train_batches(source, workers=workers, **options) as batches:
-    crops = list(itertools.islice(_crops(batches, source), CROPS))
-  picture = contact_sheet.sheet(crops, info.class_names, info.palette)
+    shown = list(itertools.islice(crops(batches, source), CROPS))
+  picture = contact_sheet.sheet(shown, info.class_names, info.palette)
   _, encoded = cv2.imencode('.png', picture[..., ::-1])
   atomic.write(output, encoded.tobytes())
-  counts = sum(np.bincount(c.label.ravel(), minlength=256) for c in crops)
+  counts = sum(np.bincount(c.label.ravel(), minlength=256) for c in shown)
   absent = [n for n, count in zip(info.class_names, counts) if not count]
-  height, width = crops[0].label.shape
-  shrunk = width > contact_sheet.WIDEST
+  height, width = shown[0].label.shape
+  shrunk = ' (shrunk)' if width > contact_sheet.WIDEST else ''
   return (
-    f'{output}: the first {len(crops)} crops of training, {height}x{width}'
-    f'{" (shrunk)" if shrunk else ""}, by {options["ops"]}\n'
+    f'{output}: the first {len(shown)} crops of training, {height}x{width}'
+    f'{shrunk}, by {options["ops"]}\n'
     f'{counts[info.ignore_label] / counts.sum():.1%} of their pixels are void; '
     f'no pixel of: {", ".join(absent) or "none, all classes are there"}'
   )
 
 
-def _crops(
+def crops(
   batches: Iterable[dict[str, Any]], source: data.Source
 ) -> Iterable[contact_sheet.Crop]:
-  """Those of batch after batch; examples that were left out are not shown."""
+  """Those of batch after batch, but for examples that were left out.
+
+  Args:
+    batches: Of `pipeline.train_batches`; what is left to the device is done.
+    source: Theirs, for the names.
+  """
+  image_of = jax.jit(objective.image)
   for batch in batches:
-    images = np.asarray(jax.device_get(objective.image(batch)))
+    used = {k: batch[k] for k in ('image', 'photometric') if k in batch}
+    images = np.asarray(image_of(used))
     for i in np.flatnonzero(batch['valid']):
       name = source[int(batch['index'][i])]['id']
       yield contact_sheet.Crop(images[i], batch['label'][i], name)

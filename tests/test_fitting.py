@@ -237,3 +237,11 @@ def test_rare_classes_lead_to_advice(tmp_path, plan, monkeypatch):
   config.loss.class_weights = (1.0, 2.0, 3.0)
   train.examine_labels(config, advise=True)
   assert len(told) == 1
+
+
+def test_aligned_corners_have_one_more_pixel(tmp_path, said, plan):
+  mine(tmp_path, [(70, 100)] * 3)
+  mine(tmp_path, [(70, 100)], 'val')
+  config = own_config(tmp_path, **{'model.align_corners': True})
+  assert chosen(fitting.complete(config, tmp_path))[0] == (65, 97)
+  assert plan['compiled'] == [(2, (65, 97))]

@@ -50,8 +50,8 @@ def report(
   if found.fits:
     yield (
       f'It fits: after {last} steps {found.right:.1%} of the labelled pixels '
-      'are right. Labels, loss and optimiser work together; what a run reaches '
-      'on other pictures is another matter.'
+      'are right. Network, loss and optimiser work together. Wrong masks can '
+      'be learnt by heart, too: whether these are right, the picture shows.'
     )
   else:
     yield (

@@ -9,7 +9,8 @@ from deeplax.data.info import IGNORE_LABEL, DatasetInfo, Label
 
 HOW_TO_GET = (
   'Put pictures into {split}/images, masks of the same names (8-bit PNG, class '
-  'ids) into {split}/labels and the class names into classes.json.'
+  'ids) into {split}/labels and the class names into classes.json; without it '
+  'every id is a class.'
 )
 
 

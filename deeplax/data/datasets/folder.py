@@ -49,14 +49,16 @@ def info(data_dir: str, argument: str = '') -> DatasetInfo:
     )
   path = os.path.join(data_dir, 'classes.json')
   name = os.path.basename(os.path.abspath(data_dir))
-  if not os.path.lexists(path):
-    label_dirs = [
-      os.path.join(data_dir, split, 'labels') for split in _splits(data_dir)
-    ]
-    masks = [p for d in label_dirs for p in sorted(_masks(d).values())]
-    if masks:
-      return class_table.parse(found_classes.find(masks, path), name, path)
-  return class_table.read(path, name)
+  if os.path.lexists(path):
+    return class_table.read(path, name)
+  label_dirs = [
+    os.path.join(data_dir, split, 'labels') for split in _splits(data_dir)
+  ]
+  masks = [p for d in label_dirs for p in sorted(_masks(d).values())]
+  if not masks:
+    looked = f'{path}, and masks in {data_dir}/*/labels{_there(data_dir)}'
+    raise missing_data('folder', looked, class_table.HOW_TO_GET)
+  return class_table.parse(found_classes.find(masks, path), name, path)
 
 
 def source(split: str, data_dir: str, *, strict: bool = True) -> FileSource:
