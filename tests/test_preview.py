@@ -12,7 +12,7 @@ import pytest
 from deeplax import contact_sheet, data, objective, preview
 from deeplax.data import pipeline
 from deeplax.errors import ConfigError
-from tests.checks import small
+from tests.checks import small_network as small
 from tests.checks.looking import is_in
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import pytest
 
 from deeplax import checks, optimizers
 from deeplax.checks import learning_rate
-from tests.checks import small
+from tests.checks import small_network as small
 
 
 def swept(curvature, noise=0.0, **options):

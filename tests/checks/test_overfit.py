@@ -11,7 +11,7 @@ from deeplax import checks, data
 from deeplax.checks import overfit, trial, verdict
 from deeplax.data import DataError, pipeline
 from deeplax.errors import ConfigError
-from tests.checks import small
+from tests.checks import small_network as small
 from tests.checks.looking import is_in
 
 
@@ -50,8 +50,8 @@ def test_a_batch_is_learnt_and_a_run_is_left_alone(tmp_path):
   assert figures['fits'] and figures['pixels_right'] > 0.98
   losses = figures['losses']
   assert len(losses) < 60  # it stops when it fits
-  assert max(losses[-3:]) <= 0.1 * figures['loss_of_guessing'] < losses[0]
-  assert losses[-4] > 0.1 * figures['loss_of_guessing']
+  assert max(losses[-3:]) <= 0.2 * figures['loss_of_guessing'] < losses[0]
+  assert losses[-4] > 0.2 * figures['loss_of_guessing']
   assert f'step    1  loss {losses[0]:.4f}' in text
   assert f'step {len(losses):>4}  loss {losses[-1]:.4f}' in text
   assert state_of(workdir) == before
@@ -202,3 +202,14 @@ def test_causes_in_the_config():
   lines = '\n'.join(verdict.causes(found(np.full(60, 0.5)), config))
   assert 'frozen' in lines and 'encoder_lr_mult' in lines
   assert 'over one picture' in lines
+
+
+def test_the_verdict_is_about_guessing_and_not_about_zero():
+  def words(end, fits):
+    curve = np.geomspace(2, end, 60)
+    config = small.config('mine')
+    return '\n'.join(verdict.report(found(curve, fits=fits), config, 'x.png'))
+
+  assert 'It fits: after 60 steps 50.0%' in words(0.15, True)
+  assert 'It fits, but for fine detail: after' in words(0.3, True)
+  assert 'does NOT fit' in words(0.4, False)
