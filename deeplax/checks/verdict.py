@@ -53,8 +53,9 @@ def report(
     detail = '' if losses[-1] <= FITTED * guess else ', but for fine detail'
     yield (
       f'It fits{detail}: after {last} steps {found.right:.1%} of the labelled '
-      'pixels are right. Network, loss and optimiser work together. Wrong masks can '
-      'be learnt by heart, too: whether these are right, the picture shows.'
+      'pixels are right. Network, loss and optimiser work together. Wrong '
+      'masks can be learnt by heart, too: whether these are right, the picture '
+      'shows.'
     )
   else:
     yield (
