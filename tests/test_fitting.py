@@ -1,5 +1,7 @@
 """Crop, batch and padding that fit the pictures and the memory."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -245,3 +247,16 @@ def test_aligned_corners_have_one_more_pixel(tmp_path, said, plan):
   config = own_config(tmp_path, **{'model.align_corners': True})
   assert chosen(fitting.complete(config, tmp_path))[0] == (65, 97)
   assert plan['compiled'] == [(2, (65, 97))]
+
+
+def test_memory_of_accelerators_is_that_of_the_smallest():
+  def of(*limits):
+    devices = [
+      types.SimpleNamespace(platform='gpu', memory_stats=lambda n=n: n)
+      for n in limits
+    ]
+    mesh = types.SimpleNamespace(local_devices=devices)
+    return device_memory.for_a_step(mesh)
+
+  assert of({'bytes_limit': 1000}, {'bytes_limit': 500}) == 450
+  assert of({'bytes_limit': 1000}, None) is None  # one that does not tell
