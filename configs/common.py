@@ -85,7 +85,7 @@ def base() -> ml_collections.ConfigDict:
         method='lattice',  # 'grid': faster and approximate
       ),
       loss=dict(
-        name='cross_entropy',
+        name='cross_entropy',  # a module of deeplax/losses
         class_weights=(),  # numbers, one a class; () is 1 for all
         class_weights_from_data=False,  # 1 / ln(1.02 + p)
         normalize_by='pixels',  # 'weights': PyTorch's mean of weighted CE

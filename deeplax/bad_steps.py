@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplax import atomic, distributed
-from deeplax import config as config_lib
+from deeplax import atomic, distributed, saved_config
 from deeplax.checkpoint import Checkpointer
 from deeplax.errors import RunError
 from deeplax.state import TrainState
@@ -79,7 +78,7 @@ def load(folder: pathlib.Path) -> dict[str, Any]:
   Raises:
     RunError: If the folder is none of its.
   """
-  found = config_lib.load_json(folder / FILE)
+  found = saved_config.load_json(folder / FILE)
   if not isinstance(found, dict) or {'step', 'metrics', 'ids'} - {*found}:
     raise RunError(
       f'{folder / FILE} does not describe a bad step. Give the folder that the '

@@ -55,11 +55,7 @@ def predict_all(
   """
 
   def size(ready):
-    if batch_size is not None:
-      return batch_size
-    pixels = max(np.prod(ready.image.shape[:2]), np.prod(ready.size))
-    pixels *= max(predictor.largest_scale, 1) ** 2
-    return default_batch_size(pixels, predictor.num_classes)
+    return batch_size_of(predictor, ready, batch_size)
 
   previous = None
   for batch in by_shape(pictures, size):
@@ -80,6 +76,23 @@ def _finish(predictor, batch, out):
   out = np.asarray(out)  # waits for the device
   for picture, one in zip(batch, out):
     yield picture, predictor.finish(picture.image, one)
+
+
+def batch_size_of(
+  predictor: Predictor, ready: Prepared, batch_size: int | None = None
+) -> int:
+  """How many pictures that are prepared like this one make a batch.
+
+  Args:
+    predictor: Whose batch it is.
+    ready: Of `prepare`.
+    batch_size: The answer, if it is given; default: `default_batch_size`.
+  """
+  if batch_size is not None:
+    return batch_size
+  pixels = max(np.prod(ready.image.shape[:2]), np.prod(ready.size))
+  pixels *= max(predictor.largest_scale, 1) ** 2
+  return default_batch_size(pixels, predictor.num_classes)
 
 
 def default_batch_size(

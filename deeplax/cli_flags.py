@@ -67,6 +67,38 @@ def define_distributed() -> Callable[[], Job]:
   return job_of_flags
 
 
+def define_prediction() -> Callable[[], dict[str, Any]]:
+  """The flags of how pictures and frames are predicted; gives keywords.
+
+  `--step`, `--output_stride`, `--scales`, `--flip`, `--window`, `--full_size`,
+  `--batch_size`, `--spatial` and those of the CRF.
+  """
+  step = flags.DEFINE_integer(
+    'step', None, 'Checkpoint. Default: the best one.'
+  )
+  stride = flags.DEFINE_integer('output_stride', None, '8, 16 or 32.')
+  scales = define_numbers('scales', 'Image scales to average over.')
+  flip = flags.DEFINE_bool('flip', False, 'Average over mirror images, too.')
+  window = define_window()
+  full = flags.DEFINE_bool(
+    'full_size', False, 'Leave out resizes of input.eval.'
+  )
+  batch = flags.DEFINE_integer('batch_size', None, 'Pictures at once.', 1)
+  spatial = define_spatial()
+  crf = define_crf()
+  return lambda: dict(
+    step=step.value,
+    output_stride=stride.value,
+    scales=scales.value or (1.0,),
+    flip=flip.value,
+    window=window.value or None,
+    full_size=full.value,
+    batch_size=batch.value,
+    spatial=spatial.value,
+    **crf(),
+  )
+
+
 def define_numbers(
   name: str,
   help_text: str,

@@ -1,39 +1,23 @@
 """A config is checked here, whole, before anything is compiled or read."""
 
 import math
-import pathlib
 from typing import Any
 
 import jax
 import ml_collections
 
 from deeplax import (
-  atomic,
   config_ranges,
+  losses,
   models,
   open_keys,
   optimizers,
   refinement,
   sharding,
 )
-from deeplax.data import json_text, ops
+from deeplax.data import ops
 from deeplax.data.info import DatasetInfo
-from deeplax.errors import ConfigError, RunError
-
-# Keys that may differ between two starts of the same run: none of them changes
-# which examples are seen or what is computed from them.
-FREE_KEYS = (
-  'dataset.dir',
-  'input.workers',
-  'input.cache',
-  'mesh.data',
-  'mesh.spatial',
-  'log_every',
-  'eval_every',
-  'checkpoint_every',
-  'optimizer.skip_nonfinite',
-)
-
+from deeplax.errors import ConfigError
 
 # Operations of `deeplax.data.ops` that draw random numbers.
 RANDOM_OPS = ('random_scale', 'random_crop', 'random_flip', 'photometric')
@@ -61,7 +45,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       'loss.class_weights and loss.class_weights_from_data are both set; '
       'choose one.'
     )
-  for check in (_build_model, _build_optimizer):
+  for check in (_build_model, _build_loss, _build_optimizer):
     try:
       check(config)
     except ValueError as error:
@@ -106,6 +90,13 @@ def validate_model(config: ml_collections.ConfigDict) -> None:
 
 def _build_model(config):
   models.build(2, **model_options(config))
+
+
+def _build_loss(config):
+  weights = config.loss.class_weights_from_data or config.loss.class_weights
+  losses.build(
+    config.loss.name, class_weights=weights or None, **loss_options(config)
+  )
 
 
 def _build_optimizer(config):
@@ -198,6 +189,12 @@ def resampling(config: ml_collections.ConfigDict) -> dict[str, bool]:
   )
 
 
+def loss_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Of `config.loss`, keyword arguments of `losses.build`, less weights."""
+  keys = ('label_smoothing', 'hard_pixels', 'hard_pixels_ramp', 'normalize_by')
+  return {key: config.loss[key] for key in keys}
+
+
 def optimizer_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """`config.optimizer` as keyword arguments of `make_optimizer`."""
   options = config.optimizer.to_dict()
@@ -227,92 +224,3 @@ def resolve(
       f'than the total number of steps (={config.total_steps}).'
     )
   return config.lock()
-
-
-def save(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
-  """Writes the config as JSON, all at once or not at all."""
-  atomic.write_json(path, config.to_dict())
-
-
-# What reading a run relies on, beyond what `models.build` checks.
-_KINDS = {
-  **dict.fromkeys(('dataset', 'input', 'model', 'loss', 'crf'), dict),
-  'dataset.name': str,
-  'dataset.dir': str,
-  'input.eval': str,
-  'loss.void_class': bool,
-}
-
-
-def load(path: pathlib.Path) -> ml_collections.ConfigDict:
-  """Reads what `save` wrote; sequences come back as tuples.
-
-  Raises:
-    RunError: It isn't there, or is no config.
-  """
-  tree = load_json(path)
-  if not isinstance(tree, dict):
-    raise RunError(
-      f'{path} is not the config of a run: it holds a {type(tree).__name__}.'
-    )
-  for key, kind in _KINDS.items():
-    *sections, name = key.split('.')
-    section = tree
-    for part in sections:
-      section = section.get(part, {})
-    value = section.get(name, kind())  # what is missing is said elsewhere
-    if not isinstance(value, kind):
-      raise RunError(
-        f'{path} is not the config of a run: {key} is {str(value)[:100]!r}, '
-        f'expected a {kind.__name__}.'
-      )
-  try:
-    return ml_collections.ConfigDict(_tuples(tree))
-  except ValueError as error:
-    raise RunError(f'{path} is not the config of a run ({error}).') from error
-
-
-def load_json(path: pathlib.Path) -> Any:
-  """Reads a JSON file of a run.
-
-  Raises:
-    RunError: It isn't there, or is no JSON.
-  """
-  try:
-    return json_text.parse(path.read_bytes())
-  except (FileNotFoundError, NotADirectoryError) as error:
-    raise RunError(
-      f'{path} is missing: {path.parent} is not the workdir of a run. Expected '
-      'the folder that launch/train.py wrote (its --workdir).'
-    ) from error
-  except OSError as error:
-    raise RunError(f'{path} can not be read ({error.strerror}).') from error
-  except ValueError as error:  # broken JSON, or not UTF-8
-    raise RunError(f'{path} is not JSON ({error}).') from error
-
-
-def _tuples(tree):
-  if isinstance(tree, dict):
-    return {key: _tuples(value) for key, value in tree.items()}
-  return tuple(map(_tuples, tree)) if isinstance(tree, list) else tree
-
-
-def differences(
-  old: ml_collections.ConfigDict, new: ml_collections.ConfigDict
-) -> list[str]:
-  """Lines `key: old -> new` for what makes two configs different runs."""
-  old, new = _flat(old.to_dict()), _flat(new.to_dict())
-  return [
-    f'{key}: {old.get(key)!r} -> {new.get(key)!r}'
-    for key in sorted({*old, *new} - {*FREE_KEYS})
-    if old.get(key) != new.get(key)
-  ]
-
-
-def _flat(tree, prefix=''):
-  if not isinstance(tree, dict):
-    return {prefix[:-1]: tree}
-  flat = {}
-  for key, value in tree.items():
-    flat |= _flat(value, f'{prefix}{key}.')
-  return flat

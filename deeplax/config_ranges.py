@@ -6,6 +6,7 @@ from typing import Any
 
 import ml_collections
 
+from deeplax import losses
 from deeplax.errors import ConfigError
 
 
@@ -93,8 +94,8 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
   ),
   (
     ('loss.name',),
-    lambda v: v == 'cross_entropy',
-    "must be one of 'cross_entropy'",
+    lambda v: v in losses.available(),
+    f'must be one of {", ".join(map(repr, losses.available()))}',
   ),
   (
     ('loss.normalize_by',),

@@ -20,6 +20,7 @@ from deeplax import (
   device_memory,
   models,
   open_keys,
+  saved_config,
   sharding,
   step_memory,
 )
@@ -61,7 +62,7 @@ def complete(
   config = config.copy_and_resolve_references()
   with config.unlocked():
     if workdir_lib.has_checkpoint(workdir):
-      _take(config, config_lib.load(workdir / workdir_lib.CONFIG), left)
+      _take(config, saved_config.load(workdir / workdir_lib.CONFIG), left)
     else:
       _choose(config, left, memory)
   return config.lock()

@@ -79,6 +79,17 @@ def insistent(every: float = 2.0) -> Iterator[None]:
       logging.disable(logging.NOTSET)
 
 
+def take_up() -> None:
+  """For whoever caught a KeyboardInterrupt of `insistent` and goes on.
+
+  It is not raised again; the next signal is a new one.
+  """
+  for number in SIGNALS:
+    handler = signal.getsignal(number)
+    if hasattr(handler, 'forget'):
+      handler.forget()
+
+
 class Stop:
   """What a run has been told.
 

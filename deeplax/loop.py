@@ -139,12 +139,15 @@ class Loop:
       supervisor.beat()
       bar.update()
       if step == first:
-        self.writer.open()  # takes seconds, while the device is busy
         jax.block_until_ready(self.metrics)
         clock.start(step)  # compilation is not a step
       if step % config.log_every == 0 or step == total:
         self.check(step, self.metrics)
         self.report(clock.lap(step), bar)
+      if step == first:  # seconds, which the first figures did not wait for
+        clock.pause()
+        self.writer.open()
+        clock.resume()
       evaluating = self.is_evaluated(step)
       if evaluating or step % config.checkpoint_every == 0:
         clock.pause()

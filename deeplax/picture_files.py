@@ -9,7 +9,7 @@ from PIL import Image
 from deeplax.data import files
 from deeplax.errors import RunError
 
-_ORIENTATION = 0x0112  # the EXIF tag
+ORIENTATION = 0x0112  # the EXIF tag
 # The EXIF orientation that undoes another.
 BACK = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}
 # Of zlib: against 3, a quarter less time for 4 % more bytes of an overlay.
@@ -37,11 +37,21 @@ def turn(image: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def write_png(
-  path: pathlib.Path, image: np.ndarray, orientation: int = 1
+  path: pathlib.Path,
+  image: np.ndarray,
+  orientation: int = 1,
+  *,
+  level: int = _LEVEL,
 ) -> None:
   """Writes uint8[H, W] or [H, W, 3], all at once or not at all.
 
   Links that lie in the way are replaced, never followed.
+
+  Args:
+    path: Of the file.
+    image: The stored pixels.
+    orientation: What their EXIF says, 1..8.
+    level: Of zlib, to 9, the smallest.
 
   Raises:
     RunError: It can't be written.
@@ -50,17 +60,17 @@ def write_png(
   options = {}
   if orientation != 1:
     exif = Image.Exif()
-    exif[_ORIENTATION] = orientation
+    exif[ORIENTATION] = orientation
     options['exif'] = exif
   try:
     part.unlink(missing_ok=True)  # of a run that was killed, or a link
     with part.open('xb') as file:  # a new file, whatever comes in between
-      Image.fromarray(image).save(file, 'PNG', compress_level=_LEVEL, **options)
+      Image.fromarray(image).save(file, 'PNG', compress_level=level, **options)
     part.replace(path)
   except OSError as error:
     raise RunError(
       f'{path} can not be written ({error.strerror or error}). Choose another '
-      '--output, or make room.'
+      'folder, or make room.'
     ) from error
   finally:
     with contextlib.suppress(OSError):  # above all, that there is none

@@ -5,7 +5,7 @@ import glob
 import os
 import pathlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from deeplax.errors import RunError
 
@@ -33,48 +33,60 @@ def find(
   Raises:
     RunError: An input that doesn't exist or holds no picture.
   """
-  output = _real(output)
+  output = real(output)
   found: dict[pathlib.Path, str] = {}
-  for text in _split(inputs):
-    for path, name in _expand(text, output):
+  for text in split(inputs):
+    for path, name in expand(text, output, '--input '):
       found.setdefault(path, name)
   if not found:
     raise RunError('no input: give --input a file, a folder or a pattern.')
-  return _distinct(found)
+  return distinct(found)
 
 
-def _split(inputs):
+def split(inputs: Sequence[str]) -> Iterator[str]:
+  """What commas separate, if it is not the name of a file."""
   for text in inputs:
     # A comma may be part of a name.
     parts = [text] if os.path.lexists(text) else text.split(',')
     yield from (part for part in parts if part)
 
 
-def _expand(text, output):
+def expand(
+  text: str, output: pathlib.Path | None = None, flag: str = ''
+) -> list[tuple[pathlib.Path, str]]:
+  """Paths and names, as of `find`, that a file, folder or pattern stands for.
+
+  Args:
+    text: One of them.
+    output: Real path of a folder of results, which are no inputs.
+    flag: What messages begin with.
+
+  Raises:
+    RunError: It doesn't exist or holds no picture.
+  """
   try:
     path = pathlib.Path(text).expanduser()
     if path.is_dir():
-      return _in_folder(path, output)
+      return _in_folder(path, output, flag)
     if path.is_file():
       return [(path, path.stem)]
     matches = sorted(glob.glob(os.path.expanduser(text), recursive=True))
     files = [p for p in map(pathlib.Path, matches) if p.is_file()]
   except (OSError, RuntimeError) as error:  # a name too long; ~nobody
     reason = getattr(error, 'strerror', None) or error
-    raise RunError(f'--input {text}: can not be looked for ({reason}).') from (
+    raise RunError(f'{flag}{text}: can not be looked for ({reason}).') from (
       error
     )
   if files:
     return [(p, p.stem) for p in files]
   found = 'matches no file' if glob.has_magic(text) else 'there is no such file'
   raise RunError(
-    f'--input {text}: {found}. Expected a file, a folder, or a pattern in '
-    'quotes.'
+    f'{flag}{text}: {found}. Expected a file, a folder, or a pattern in quotes.'
   )
 
 
-def _in_folder(folder, output):
-  if _real(folder) == output:
+def _in_folder(folder, output, flag):
+  if real(folder) == output:
     raise RunError(
       f'--input and --output are the same folder, {folder}: the next call '
       'would take its own results for pictures. Give another --output.'
@@ -82,27 +94,25 @@ def _in_folder(folder, output):
   names = []
   for root, folders, files in os.walk(folder):
     folders.sort()
-    if output.is_relative_to(_real(root)):
-      folders[:] = [
-        f for f in folders if _real(os.path.join(root, f)) != output
-      ]
+    if output is not None and output.is_relative_to(real(root)):
+      folders[:] = [f for f in folders if real(os.path.join(root, f)) != output]
     names += [pathlib.Path(root, f) for f in sorted(files)]
   pictures = [p for p in names if p.suffix.lower() in SUFFIXES]
   if not pictures:
     raise RunError(
-      f'--input {folder}: no picture in this folder ({len(names)} other '
+      f'{flag}{folder}: no picture in this folder ({len(names)} other '
       f'files). Looked for {", ".join(SUFFIXES)}, in folders below it too.'
     )
   # Not `with_suffix`, which refuses to make '.' of '..png'.
   return [(p, str(p.relative_to(folder))[: -len(p.suffix)]) for p in pictures]
 
 
-def _real(path: str | os.PathLike) -> pathlib.Path:
+def real(path: str | os.PathLike) -> pathlib.Path:
   """Not `Path.resolve`, which raises for a link that leads to itself."""
   return pathlib.Path(os.path.realpath(path))
 
 
-def _distinct(found):
+def distinct(found: dict[pathlib.Path, str]) -> dict[pathlib.Path, str]:
   """Other names where two are equal, on file systems that ignore case too."""
 
   def longer(path, name):
@@ -159,7 +169,7 @@ def target(output: pathlib.Path, name: str, kind: str) -> pathlib.Path:
   """
   path = output / f'{name}_{kind}.png'
   # Before anything is made: folders would be made behind a link, too.
-  if not _real(path.parent).is_relative_to(_real(output)):
+  if not real(path.parent).is_relative_to(real(output)):
     raise RunError(
       f'{path.parent} is a link that leads out of --output ({output}); nothing '
       'is written outside of it.'

@@ -14,33 +14,25 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from deeplax import config as config_lib
 from deeplax import (
-  inference,
-  models,
   picture_files,
   picture_paths,
-  refinement,
+  run_predictor,
+  submission,
   visualize,
 )
-from deeplax import workdir as workdir_lib
 from deeplax.batching import predict_all
 from deeplax.data import DataError
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
-from deeplax.local_mesh import local_mesh
 from deeplax.overlap import Threads
 from deeplax.picture_files import BACK, turn
-from deeplax.predictor import (
-  Predictor,
-  Prepared,
-  evaluation_multiple,
-  evaluation_size,
-)
+from deeplax.predictor import Predictor, Prepared
 
 log = logging.getLogger('deeplax')
 
 FORMATS = ('overlay', 'color', 'train_id', 'label_id')
+SUBMISSION = 'submission'  # label_id, but for many pictures together
 
 
 @dataclasses.dataclass
@@ -102,6 +94,8 @@ def predict_run(
 
   `overlay` is 0.35 picture + 0.65 class colours, `color` the colours alone,
   `train_id` and `label_id` ids of one channel; void is 255 and 0 there.
+  `submission` is `label_id` under the names of Cityscapes' benchmark, and in a
+  zip for its server, if every picture could be used.
 
   A photograph whose EXIF says that it lies on its side is turned upright for
   the network. What is written has the stored pixels' grid and the same EXIF
@@ -112,7 +106,7 @@ def predict_run(
     workdir: Of a run.
     inputs: See `picture_paths.find`.
     output: Folder.
-    formats: Of `FORMATS`.
+    formats: Of `FORMATS`, and `SUBMISSION`.
     step: Of a checkpoint; default: the best, or the newest.
     output_stride: Default: `config.model.output_stride`.
     scales, flip, window: See `inference.predict_logits`.
@@ -125,44 +119,36 @@ def predict_run(
     crf_options: What to change of `config.crf`.
 
   Raises:
-    RunError: No run, nothing to predict, or an option that can't be.
+    RunError: No run, nothing to predict, an option that can't be, or pictures
+      that make no submission.
   """
-  unknown = [f for f in formats if f not in FORMATS]
+  known = (*FORMATS, SUBMISSION)
+  unknown = [f for f in formats if f not in known]
   if unknown or not formats:
     raise RunError(
       f'--format {",".join(unknown)!r} is not known; expected one or more of '
-      f'{",".join(FORMATS)}.'
+      f'{",".join(known)}.'
     )
   if batch_size is not None and batch_size < 1:
     raise RunError(f'batch_size (={batch_size}) must be 1 or more.')
   start = time.perf_counter()
   output = pathlib.Path(output)
   pictures = picture_paths.find(inputs, output)
-  config, info, variables, step = workdir_lib.load_run(workdir, step=step)
-  given = refinement.options(config, crf, **(crf_options or {}))
-  mesh = local_mesh(config, spatial, pictures=1)
-  options = config_lib.model_options(config)
-  if output_stride is not None:
-    options['output_stride'] = output_stride
-  try:
-    scales = inference.check_scales(scales)
-    model = models.build(config_lib.num_outputs(config, info), **options)
-  except ValueError as error:
-    raise RunError(str(error)) from error
-  picture_paths.make(output)  # minutes of compilation come next
-  predictor = Predictor(
-    model,
-    variables,
-    info,
-    resize_to=None if full_size else evaluation_size(config.input.eval),
-    pad_to=evaluation_multiple(config.input.eval),
+  predictor, info, _ = run_predictor.load(
+    workdir,
+    step=step,
+    output_stride=output_stride,
     scales=scales,
     flip=flip,
-    **config_lib.resampling(config),
     window=window,
-    crf=given,
-    mesh=mesh,
+    full_size=full_size,
+    spatial=spatial,
+    crf=crf,
+    crf_options=crf_options,
   )
+  if SUBMISSION in formats:
+    submission.check(info, pictures)
+  picture_paths.make(output)  # minutes of compilation come next
   result = predict_pictures(
     predictor, pictures, output, info, formats, batch_size
   )
@@ -170,6 +156,8 @@ def predict_run(
     strip = visualize.legend(info.class_names, info.palette)
     target = picture_paths.target(output, 'classes', 'legend')
     picture_files.write_png(target, strip)
+  if SUBMISSION in formats:
+    result.written += submission.pack(output, pictures, result.failed)
   result.seconds = time.perf_counter() - start
   return result
 
@@ -189,7 +177,7 @@ def predict_pictures(
     pictures: Names of the results by path, see `picture_paths.find`.
     output: Folder.
     info: The classes.
-    formats: Of `FORMATS`.
+    formats: As for `predict_run`.
     batch_size: See `batching.predict_all`.
 
   Raises:
@@ -238,7 +226,10 @@ def _usable(
       result.failed[picture.path] = str(picture.error)
       continue
     for kind in formats:
-      target = picture_paths.target(output, names[picture.path], kind)
+      if kind == SUBMISSION:
+        target = submission.target(output, picture.path)
+      else:
+        target = picture_paths.target(output, names[picture.path], kind)
       if os.path.realpath(target) in originals:
         raise RunError(
           f'{target} is one of the inputs and would be overwritten; give '
@@ -255,7 +246,8 @@ def _write(picture, pred, info, formats):
   with _naming(picture.path):
     for kind, target in zip(formats, picture.targets):
       pixels = turn(render(kind, picture.image, pred, info), back)
-      picture_files.write_png(target, pixels, picture.orientation)
+      level = {'level': 9} if kind == SUBMISSION else {}
+      picture_files.write_png(target, pixels, picture.orientation, **level)
 
 
 @contextlib.contextmanager
@@ -271,10 +263,10 @@ def _naming(path: pathlib.Path) -> Iterator[None]:
 def render(
   kind: str, image: np.ndarray, pred: np.ndarray, info: DatasetInfo
 ) -> np.ndarray:
-  """What is written as `kind`, one of `FORMATS`: uint8[H, W] or [H, W, 3]."""
+  """What is written as `kind`: uint8[H, W] or [H, W, 3]."""
   if kind == 'train_id':
     return pred
-  if kind == 'label_id':
+  if kind in ('label_id', SUBMISSION):
     return info.train_to_label[pred]
   colours = visualize.colour(pred, info.palette)
   return colours if kind == 'color' else visualize.overlay(image, colours)

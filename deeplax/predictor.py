@@ -79,12 +79,10 @@ class Predictor:
     elif pad_to:
       self._ops = f'pad_to_multiple({pad_to})'
 
-    @functools.partial(jax.jit, static_argnames='size')
-    def predict(variables, image, size):
+    @functools.partial(jax.jit, static_argnames=('size', 'probs'))
+    def predict(variables, image, size, probs):
       image = sharding.cut(image)
-      wanted = inference.predict_labels
-      if crf is not None:
-        wanted = inference.predict_probs
+      wanted = inference.predict_probs if probs else inference.predict_labels
       found = wanted(
         lambda x: model.apply(variables, x, train=False)[0],
         image,
@@ -95,7 +93,7 @@ class Predictor:
         half_pixel_centers=half_pixel_centers,
         window=window,
       )
-      if crf is not None:
+      if probs:
         return found
       return jnp.where(found < info.num_classes, found, IGNORE_LABEL)
 
@@ -126,8 +124,13 @@ class Predictor:
       For `finish`: uint8[B, *size], or with a CRF float32[B, *size, K].
     """
     self.shapes.add((images.shape, size))
+    return self._run(images, size, probs=self._crf is not None)
+
+  def _run(self, images, size, *, probs):
     batch = sharding.put_batch({'image': images}, self._mesh)
-    return self._predict(self._variables, batch['image'], size=size)
+    return self._predict(
+      self._variables, batch['image'], size=size, probs=probs
+    )
 
   def finish(self, image: np.ndarray, out: np.ndarray) -> np.ndarray:
     """Train ids of a picture, uint8[H, W].
@@ -143,6 +146,20 @@ class Predictor:
     pred = np.argmax(refinement.refine(image, out, self._crf), axis=-1)
     pred[pred >= self.num_classes] = IGNORE_LABEL
     return pred.astype(np.uint8)
+
+  def probs(self, image: np.ndarray) -> np.ndarray:
+    """uint8[H, W, 3] -> float32[H, W, K]; compiled by itself for each shape.
+
+    K is the number of outputs: one more than classes, the last, if void is
+    trained. With a CRF it has been through that.
+    """
+    ready = self.prepare(image)
+    out = self._run(ready.image[None], ready.size, probs=True)
+    height, width = image.shape[:2]
+    out = np.asarray(out)[0, :height, :width]
+    if self._crf is not None:
+      out = refinement.refine(image, out, self._crf)
+    return np.asarray(out, np.float32)
 
 
 def evaluation_size(ops: str) -> tuple[int, int] | None:

@@ -9,7 +9,15 @@ import jax
 import ml_collections
 import numpy as np
 
-from deeplax import atomic, losses, objective, optimizers, sharding, steps
+from deeplax import (
+  atomic,
+  losses,
+  objective,
+  optimizers,
+  saved_config,
+  sharding,
+  steps,
+)
 from deeplax import config as config_lib
 from deeplax.data import DataError, Source, check, pipeline
 from deeplax.data.info import DatasetInfo
@@ -79,7 +87,7 @@ def saved_class_weights(
   """The class weights of a run that was started: float32[K] or None."""
   weights = config.loss.class_weights
   if config.loss.class_weights_from_data:
-    weights = config_lib.load_json(workdir / CLASS_WEIGHTS)
+    weights = saved_config.load_json(workdir / CLASS_WEIGHTS)
   return np.asarray(weights, np.float32) if len(weights) else None
 
 
@@ -125,12 +133,8 @@ def make_gradient_sums(
   loss = config.loss
   return objective.make_gradient_sums(
     model,
-    loss_fn=losses.CrossEntropy(
-      class_weights=weights,
-      label_smoothing=loss.label_smoothing,
-      hard_pixels=loss.hard_pixels,
-      hard_pixels_ramp=loss.hard_pixels_ramp,
-      normalize_by=loss.normalize_by,
+    loss_fn=losses.build(
+      loss.name, class_weights=weights, **config_lib.loss_options(config)
     ),
     seed=config.seed,
     auxiliary_weight=loss.auxiliary_weight,
@@ -184,7 +188,10 @@ def batch_ids(
 def eval_loss(
   config: ml_collections.ConfigDict, weights: np.ndarray | None
 ) -> losses.CrossEntropy:
-  """The loss that evaluations report: without mining and smoothing."""
+  """The loss that evaluations report, whatever is trained: cross-entropy.
+
+  Without mining and smoothing, so that runs can be compared.
+  """
   return losses.CrossEntropy(
     class_weights=weights, normalize_by=config.loss.normalize_by
   )

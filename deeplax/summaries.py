@@ -76,8 +76,8 @@ def last_evaluation(workdir: pathlib.Path) -> dict[str, float]:
 class Summaries:
   """Writes scalars, pictures and texts of one process of a run.
 
-  TensorBoard's file waits for `open`, or for the first row: that imports
-  tensorflow, for seconds in which the device may as well be at work.
+  What is meant for TensorBoard waits for `open`, or `close`: these import
+  tensorflow, which takes seconds, and a run's first figures need not wait.
 
   Args:
     workdir: metrics.jsonl and the TensorBoard files go here.
@@ -92,16 +92,22 @@ class Summaries:
     self._file = (workdir / FILE).open('a', buffering=1)
     self._workdir = workdir
     self._opened, self._first = False, None
+    self._waiting: list[tuple] = []  # calls of the writer that is not yet there
 
   def open(self) -> None:
-    """Opens the TensorBoard file and writes what `start` was given."""
+    """Opens the TensorBoard file and writes what has waited for it."""
     if not self._active or self._opened:
       return
     self._opened = True
-    self._writer = _tensorboard_writer(self._workdir)
+    try:
+      self._writer = _tensorboard_writer(self._workdir)
+    except Exception as error:  # tensorflow's own: a full disk, say
+      self._give_up(error)
     if self._writer and self._first:
       self._describe(*self._first)
-    self._first = None
+    for call in self._waiting:
+      self._draw(*call)
+    self._first, self._waiting = None, []
 
   def scalars(self, step: int, values: Mapping[str, float]) -> None:
     """Writes plain numbers; those that are not finite only to TensorBoard."""
@@ -110,14 +116,12 @@ class Summaries:
     values = {name: float(value) for name, value in values.items()}
     row = {k: v for k, v in values.items() if math.isfinite(v)}
     self._file.write(json.dumps({'step': step} | row) + '\n')
-    self.open()
     # Tensorflow keeps every number of Python's that it is ever given.
     values = {name: np.asarray(value) for name, value in values.items()}
     self._draw('write_scalars', np.int64(step), values)
 
   def images(self, step: int, pictures: Mapping[str, np.ndarray]) -> None:
     """Writes uint8[H,W,3] pictures to TensorBoard."""
-    self.open()
     batches = {name: image[None] for name, image in pictures.items()}
     self._draw('write_images', np.int64(step), batches)
 
@@ -144,15 +148,19 @@ class Summaries:
 
   def _draw(self, method, *args):
     """Calls TensorBoard's writer; metrics.jsonl does without it."""
+    if self._active and not self._opened:
+      self._waiting.append((method, *args))
     if not self._writer:
       return
     try:
       getattr(self._writer, method)(*args)
-    # Tensorflow's errors, of this call or an earlier one: a full disk, say,
-    # which must not hide that it is full for more important things.
-    except Exception as error:
-      log.warning('TensorBoard files end here: %s', str(error)[:300])
-      self._writer = None
+    except Exception as error:  # tensorflow's, of this call or an earlier one
+      self._give_up(error)
+
+  def _give_up(self, error):
+    # A full disk, say: that must not hide what is said of it elsewhere.
+    log.warning('TensorBoard files end here: %s', str(error)[:300])
+    self._writer = None
 
   def sync(self) -> None:
     """What metrics.jsonl has is on the disk afterwards."""
@@ -163,7 +171,10 @@ class Summaries:
     if not self._active:
       return
     self._file.close()
-    self._draw('close')
+    if self._waiting:
+      self.open()
+    if self._writer:
+      self._draw('close')
 
 
 def _hparams(tree, prefix=''):

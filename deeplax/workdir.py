@@ -13,8 +13,7 @@ from typing import Any
 
 import ml_collections
 
-from deeplax import atomic, checkpoint
-from deeplax import config as config_lib
+from deeplax import atomic, checkpoint, saved_config
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError, UserError
 
@@ -108,14 +107,14 @@ def prepare(
       f'{workdir}'
     )
   if path.exists() and has_checkpoint(workdir):
-    changed = config_lib.differences(config_lib.load(path), config)
+    changed = saved_config.differences(saved_config.load(path), config)
     if changed:
       listing = '\n'.join(f'  {line}' for line in changed)
       raise RunError(
         f'{workdir} holds the run of another config. Use another --workdir, '
         f'or the config it was started with. What differs:\n{listing}'
       )
-  config_lib.save(config, path)
+  saved_config.save(config, path)
   atomic.write_json(workdir / DATASET, info.to_json())
 
 
@@ -159,14 +158,14 @@ def load_config(
   Raises:
     RunError: If the folder is no run.
   """
-  config = config_lib.load(workdir / CONFIG)
+  config = saved_config.load(workdir / CONFIG)
   missing = {'dataset', 'input', 'model', 'loss'} - {*config}
   if missing:
     raise RunError(
       f'{workdir / CONFIG} is not the config of a run: it has no '
       f'{", ".join(sorted(missing))}. Expected what launch/train.py wrote.'
     )
-  table = config_lib.load_json(workdir / DATASET)
+  table = saved_config.load_json(workdir / DATASET)
   try:
     info = DatasetInfo.from_json(table)
   except (KeyError, TypeError, ValueError) as error:

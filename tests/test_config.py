@@ -6,6 +6,7 @@ import pytest
 
 from configs import common
 from deeplax import config as config_lib
+from deeplax import saved_config
 from deeplax.data import ops
 from deeplax.errors import ConfigError, RunError
 
@@ -135,23 +136,23 @@ def test_total_steps_override_epochs():
 
 def test_saved_and_loaded_it_is_the_same(tmp_path):
   config = make(**{'model.multi_grid': (1, 2, 4)})
-  config_lib.save(config, tmp_path / 'config.json')
-  loaded = config_lib.load(tmp_path / 'config.json')
+  saved_config.save(config, tmp_path / 'config.json')
+  loaded = saved_config.load(tmp_path / 'config.json')
   assert loaded.to_dict() == config.to_dict()
-  assert config_lib.differences(loaded, config) == []
+  assert saved_config.differences(loaded, config) == []
 
 
 def test_differences_leave_out_what_may_change():
   changed = make(**{'input.workers': 7, 'batch_size': 16, 'log_every': 3})
-  assert config_lib.differences(make(), changed) == ['batch_size: 8 -> 16']
+  assert saved_config.differences(make(), changed) == ['batch_size: 8 -> 16']
 
 
 def test_not_a_workdir(tmp_path):
   with pytest.raises(RunError, match='not the workdir of a run'):
-    config_lib.load(tmp_path / 'config.json')
+    saved_config.load(tmp_path / 'config.json')
   (tmp_path / 'config.json').write_text('{"a":')
   with pytest.raises(RunError, match='not JSON'):
-    config_lib.load(tmp_path / 'config.json')
+    saved_config.load(tmp_path / 'config.json')
 
 
 def test_a_config_without_a_key():

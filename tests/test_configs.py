@@ -6,10 +6,20 @@ import pathlib
 import re
 
 import jax
+import numpy as np
 import pytest
 
 from deeplax import config as config_lib
-from deeplax import data, models, summaries, train, workdir
+from deeplax import (
+  data,
+  models,
+  recipe,
+  sharding,
+  state,
+  summaries,
+  train,
+  workdir,
+)
 from deeplax.data import ops
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -29,6 +39,8 @@ FAMILY = (
   'mobilenet_v2',
   'unet',
 )
+# Others in all but depth: their steps are traced, and not compiled for minutes.
+DEEPER = ('course_r101', 'course_r50', 'v3_r101', 'x71')
 # Trainable parameters, as published, or as in the golden counts.
 COUNTS = {
   'v1_vgg16:voc': 20_505_429,
@@ -65,7 +77,7 @@ def in_a_hurry():
   jax.config.update('jax_disable_most_optimizations', False)
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', sorted({*NAMES} - {*DEEPER}))
 def test_smoke(name, tmp_path, in_a_hurry):
   config = get(f'{name}:smoke')
   scalars = train.train_and_evaluate(config, tmp_path)
@@ -83,6 +95,30 @@ def test_smoke(name, tmp_path, in_a_hurry):
     assert not jax.tree.leaves(variables['batch_stats'])
     again = train.train_and_evaluate(config, tmp_path)  # it is complete
     assert again['val/miou'] == scalars['val/miou']
+
+
+@pytest.mark.parametrize('name', DEEPER)
+def test_smoke_of_a_deeper_one(name):
+  config = config_lib.resolve(get(f'{name}:smoke'), 4)
+  config_lib.validate(config)
+  info = data.info(config.dataset.name)
+  model = models.build(
+    config_lib.num_outputs(config, info), **config_lib.model_options(config)
+  )
+  mesh = sharding.make_mesh(**config.mesh)
+  step, tx = recipe.make_step(config, info, model, mesh, None)
+  variables = models.abstract_variables(model)
+  before = jax.eval_shape(lambda v: state.create_state(v, tx), variables)
+  size = ops.crop_size(ops.parse(config.input.train))
+  shape = (config.batch_size, *size)
+  batch = {
+    'image': jax.ShapeDtypeStruct((*shape, 3), 'uint8'),
+    'label': jax.ShapeDtypeStruct(shape, 'uint8'),
+    'valid': jax.ShapeDtypeStruct(shape[:1], 'bool'),
+  }
+  after, metrics = jax.eval_shape(step, before, batch)
+  assert jax.tree.map(np.shape, after) == jax.tree.map(np.shape, before)
+  assert metrics['loss'].shape == ()
 
 
 @pytest.mark.parametrize('name', FAMILY)

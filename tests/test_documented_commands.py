@@ -12,7 +12,7 @@ import ml_collections
 import pytest
 
 from deeplax import config as config_lib
-from deeplax import config_files, open_keys, pretrained
+from deeplax import config_files, open_keys, pretrained, saved_config
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
@@ -143,7 +143,7 @@ def test_what_is_trained_may_be(documents, tmp_path):
       # What is left open is chosen when there is data.
       config = open_keys.filled(ml_collections.ConfigDict(command['config']))
       path.write_text(config.to_json())
-      config = config_lib.load(path)
+      config = saved_config.load(path)
       config.mesh.data = 1  # whatever devices the suite pretends to have
       config_lib.validate(config)
       config_lib.validate_start(config)

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,7 +28,9 @@ from deeplax import (
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
 from deeplax.errors import RunError
+from deeplax.predict_command import predict_command
 from deeplax.state import create_state
+from tests import videos
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -211,3 +214,113 @@ def test_errors_are_one_paragraph(run, tmp_path):
   (tmp_path / 'empty').mkdir()
   with pytest.raises(RunError, match='no picture'):
     predict.predict_run(run, [str(tmp_path / 'empty')], tmp_path / 'out')
+
+
+@pytest.fixture
+def street(tmp_path):
+  """A folder of three frames, and the same as a video."""
+  (tmp_path / 'frames').mkdir()
+  writer = cv2.VideoWriter(
+    str(tmp_path / 'street.avi'),
+    cv2.CAP_FFMPEG,
+    cv2.VideoWriter.fourcc(*'FFV1'),
+    10,
+    (96, 64),
+  )
+  source = data.source('synthetic:64x96x8x3', 'val')
+  for i in range(3):
+    image = source[i]['image']
+    Image.fromarray(image).save(tmp_path / 'frames' / f'{i}.png')
+    writer.write(image[..., ::-1])
+  writer.release()
+  return tmp_path
+
+
+def test_videos_from_the_command_line(run, street, capsys):
+  """Prediction of a frame is that of the picture."""
+  out = street / 'out'
+  predict.predict_run(run, [str(street / 'frames')], out, formats=['color'])
+  common = dict(formats=None, fps=None, max_frames=None, view='side_by_side')
+  for inputs, output, target in (
+    ('frames', 'a.avi', 'a.avi'),
+    ('street.avi', 'videos', 'videos/street.mp4'),
+  ):
+    code = predict_command(
+      str(run), [str(street / inputs)], str(street / output), **common
+    )
+    assert code == 0
+    said = capsys.readouterr().out
+    assert f'{target}: 3 frames, ' in said and 'network alone' in said
+    frames, fps = videos.read(street / target)
+    assert (len(frames), fps) == (3, 20 if inputs == 'frames' else 10)
+    for i, frame in enumerate(frames):
+      zoom = frame.shape[1] // (2 * 96)
+      right = frame[: 64 * zoom : zoom, 96 * zoom :: zoom]
+      colours = np.asarray(Image.open(out / f'{i}_color.png'))
+      assert np.abs(right.astype(int) - colours).mean() < 12
+
+
+def test_a_bad_video_does_not_stop_the_others(run, street, capsys, caplog):
+  (street / 'bad.mp4').write_text('no video')
+  (street / 'taken.avi').write_bytes((street / 'street.avi').read_bytes())
+  (street / 'out' / 'taken.mp4').mkdir(parents=True)
+  names = ('bad.mp4', 'taken.avi', 'street.avi')
+  inputs = [str(street / name) for name in names]
+  code = predict_command(
+    str(run),
+    inputs,
+    str(street / 'out'),
+    **dict(formats=None, view=None, fps=25, max_frames=2),
+  )
+  assert code == 1
+  skipped = [r.getMessage() for r in caplog.records if r.name == 'deeplax']
+  assert len(skipped) == 2 and 'bad.mp4: no video' in skipped[0]
+  assert 'a folder of that name' in skipped[1]
+  assert '2 inputs or frames' in capsys.readouterr().err
+  frames, fps = videos.read(street / 'out' / 'street.mp4')
+  assert (len(frames), fps) == (2, 25)
+  there = sorted(p.name for p in (street / 'out').iterdir())
+  assert there == ['street.mp4', 'taken.mp4']
+
+
+@pytest.mark.parametrize(
+  'output, options, words',
+  [
+    ('a.mp4', {'formats': ['color']}, '--format=color is for pictures'),
+    ('out', {'view': 'overlay'}, '--view: for videos'),
+    ('out', {'fps': 3.0, 'max_frames': 1}, '--fps, --max_frames: for videos'),
+    ('a.mp4', {'view': 'both'}, 'overlay, side_by_side'),
+    ('a.mp4', {'fps': 0.0}, '--fps=0: expected a number above 0'),
+    ('a.mp4', {'fps': math.nan}, '--fps=nan'),
+    ('a.mp4', {'batch_size': 0}, 'batch_size'),
+  ],
+)
+def test_flags_of_the_other_kind_are_refused(
+  run, street, output, options, words
+):
+  none = dict.fromkeys(('formats', 'view', 'fps', 'max_frames'))
+  with pytest.raises(RunError, match=words):
+    predict_command(
+      str(run),
+      [str(street / 'frames')],
+      str(street / output),
+      **{**none, **options},
+    )
+  assert not (street / output).exists()
+
+
+def test_a_submission_from_the_command_line(run, street):
+  folder = street / 'leftImg8bit' / 'val' / 'ulm'
+  folder.mkdir(parents=True)
+  for i in range(3):
+    name = f'ulm_000000_00000{i}_leftImg8bit.png'
+    (street / 'frames' / f'{i}.png').rename(folder / name)
+  code = predict_command(
+    str(run),
+    [str(street / 'leftImg8bit')],
+    str(street / 'out'),
+    formats=['submission'],
+    **dict.fromkeys(('view', 'fps', 'max_frames')),
+  )
+  assert code == 0
+  assert (street / 'out' / 'submission.zip').is_file()

@@ -25,6 +25,7 @@ from deeplax import (
   loop,
   recipe,
   replay,
+  saved_config,
   summaries,
   tally,
   train,
@@ -92,8 +93,8 @@ def test_what_a_run_writes(finished):
   assert [row['step'] for row in training] == [1, 2, 3, 4, 5, 6]
   assert {'train/learning_rate', 'train/gradient_norm'} <= training[0].keys()
   assert training[-1].keys() >= {*summaries.TIMINGS}
-  saved = config.load(finished / workdir.CONFIG)
-  assert config.differences(saved, tiny_config()) == []
+  saved = saved_config.load(finished / workdir.CONFIG)
+  assert saved_config.differences(saved, tiny_config()) == []
   steps, best = checkpoint.steps(finished)
   assert steps[-1] == 6
   assert best in (3, 6)
@@ -422,7 +423,8 @@ def test_frozen_statistics_may_go_on(finished, tmp_path):
   """A run with a checkpoint has its weights, wherever they came from."""
   shutil.copytree(finished, tmp_path / 'run')
   frozen = tiny_config(**{'model.freeze_bn': True})
-  config.save(config.resolve(frozen, 12), tmp_path / 'run' / workdir.CONFIG)
+  resolved = config.resolve(frozen, 12)
+  saved_config.save(resolved, tmp_path / 'run' / workdir.CONFIG)
   scalars = train.train_and_evaluate(frozen, tmp_path / 'run')
   assert scalars == train.train_and_evaluate(tiny_config(), finished)
 

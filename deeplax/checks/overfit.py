@@ -17,7 +17,7 @@ import ml_collections
 import numpy as np
 
 from deeplax import config as config_lib
-from deeplax import models, objective, sharding, visualize
+from deeplax import losses, models, objective, sharding, visualize
 from deeplax.checks import trial as trials
 from deeplax.checks import verdict
 from deeplax.checks.result import Result
@@ -27,6 +27,7 @@ STEPS = 300  # at most, and no more than total_steps
 _IN_A_ROW = 3  # steps below the threshold
 _BATCHES = 20  # among which one with two classes is looked for
 _SHOWN = 4  # pictures
+_NEVER = 1e-9  # the share of a class that the batch lacks, in a logarithm
 _OFF = {
   'model.dropout': 0.0,
   'optimizer.weight_decay': 0.0,
@@ -62,20 +63,14 @@ def check(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Result:
       {'fits': False, 'losses': []},
     )
   guess = guessing(batch, trial)
-  losses, state, finite = _train(trial, batch, verdict.FITTED * guess)
-  fits = finite and max(losses[-_IN_A_ROW:]) <= verdict.NEARLY * guess
+  curve, state, finite = _train(trial, batch, verdict.FITTED * guess)
+  fits = finite and max(curve[-_IN_A_ROW:]) <= verdict.NEARLY * guess
   pred = _predict(trial, state, batch)
-  truth = np.asarray(
-    objective.target_labels(
-      batch['label'],
-      batch['valid'],
-      trial.info.num_classes if config.loss.void_class else None,
-    )
-  )
+  truth = np.asarray(_targets(batch, trial))
   scored = truth != trial.info.ignore_label
   right = float((pred == truth)[scored].mean())
   found = verdict.Found(
-    losses=tuple(losses),
+    losses=tuple(curve),
     guess=guess,
     fits=bool(fits),
     finite=finite,
@@ -88,7 +83,7 @@ def check(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> Result:
     'loss_of_guessing': guess,
     'ids': [trial.source[int(i)]['id'] for i in batch['index']],
     # JSON knows no NaN.
-    'losses': [loss if math.isfinite(loss) else None for loss in losses],
+    'losses': [loss if math.isfinite(loss) else None for loss in curve],
   }
   picture = _panels(trial, batch, pred)
   lines = verdict.report(found, config, workdir / 'checks' / 'overfit.png')
@@ -99,17 +94,17 @@ def _train(trial, batch, enough):
   """Losses up to `enough` or the limit, the state, whether all is finite."""
   config = trial.config
   limit = min(config.total_steps or STEPS, STEPS)
-  losses, last, finite = [], None, True
+  curve, last, finite = [], None, True
   for state, metrics in trials.steps(
     trial, _schedule(config, limit), itertools.repeat(batch), limit, 'overfit'
   ):
-    losses.append(metrics['loss'])
+    curve.append(metrics['loss'])
     last = state
     finite = math.isfinite(metrics['loss'] + metrics['gradient_norm'])
-    fitted = len(losses) >= _IN_A_ROW and max(losses[-_IN_A_ROW:]) <= enough
+    fitted = len(curve) >= _IN_A_ROW and max(curve[-_IN_A_ROW:]) <= enough
     if fitted or not finite:
       break
-  return losses, last, finite
+  return curve, last, finite
 
 
 def _first_useful(batches, config, info) -> tuple[dict[str, Any], int, int]:
@@ -136,19 +131,33 @@ def _class_counts(batch, config, info) -> np.ndarray:
 def guessing(batch: dict[str, Any], trial: trials.Trial) -> float:
   """The loss of the best prediction that is the same for all pixels.
 
-  With pixels n_c of class c and weights w_c, q_c = w_c n_c / sum(w n) is that
-  prediction, and -sum(w n log q) its sum over the batch. Each further output
-  that has a loss (scales, auxiliary head) adds the same.
+  With pixels n_c of class c and weights w_c that is q_c = w_c n_c / sum(w n),
+  for which cross-entropy has the sum -sum(w n log q); whatever loss the config
+  has is asked about it. Each further output that has a loss (scales, auxiliary
+  head) adds the same.
   """
   config = trial.config
   counts = _class_counts(batch, config, trial.info).astype(np.float64)
-  weights = 1.0 if trial.weights is None else trial.weights
-  weighted = counts * weights
-  by_weights = config.loss.normalize_by == 'weights'
-  total = weighted.sum() if by_weights else counts.sum()
-  share = weighted[weighted > 0] / weighted.sum()
-  loss = -(weighted[weighted > 0] * np.log(share)).sum() / total
-  return float(loss * _losses(trial, batch))
+  weighted = counts * (1.0 if trial.weights is None else trial.weights)
+  share = np.maximum(weighted / weighted.sum(), _NEVER)
+  loss = losses.build(
+    config.loss.name,
+    class_weights=trial.weights,
+    **config_lib.loss_options(config),
+  )
+  total = weight = 0.0
+  for label in _targets(batch, trial):  # one by one: K numbers for each pixel
+    logits = jnp.broadcast_to(jnp.log(share), (1, *label.shape, len(share)))
+    parts = loss(logits, label[None], 0)
+    total, weight = total + float(parts[0]), weight + float(parts[1])
+  return total / weight * _losses(trial, batch)
+
+
+def _targets(batch, trial) -> jax.Array:
+  """int32[B, H, W]: labels as the loss has them, 255 where none counts."""
+  void_class = trial.config.loss.void_class
+  void_id = trial.info.num_classes if void_class else None
+  return objective.target_labels(batch['label'], batch['valid'], void_id)
 
 
 def _losses(trial, batch):

@@ -96,10 +96,10 @@ def _check_table(info) -> None:
 
 
 def read_dataset(path: pathlib.Path) -> None:
-  from deeplax import config
+  from deeplax import saved_config
   from deeplax.data.info import DatasetInfo
 
-  tree = config.load_json(path)
+  tree = saved_config.load_json(path)
   try:
     info = DatasetInfo.from_json(tree)
   except (KeyError, TypeError, ValueError) as error:  # whoever calls says where
@@ -110,9 +110,9 @@ def read_dataset(path: pathlib.Path) -> None:
 def read_config(path: pathlib.Path) -> None:
   """As evaluate and predict use it."""
   from deeplax import config as config_lib
-  from deeplax import models, refinement
+  from deeplax import models, refinement, saved_config
 
-  config = config_lib.load(path)
+  config = saved_config.load(path)
   missing = {'dataset', 'input', 'model', 'loss'} - {*config}
   if missing:  # `workdir.load_run` says so
     raise DataError(f'the config has no {missing}')

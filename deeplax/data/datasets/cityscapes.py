@@ -127,8 +127,8 @@ def source(
       'the labels of the Cityscapes test split are not public (there are '
       f'{len(labels)} label files, without one trained class).',
       fix=f'Predict with launch/predict.py --input={folder} '
-      '--format=label_id and submit the result to the benchmark; evaluate on '
-      'val.',
+      '--format=submission and upload its submission.zip to the benchmark; '
+      'evaluate on val.',
       kind='no labels',
     )
   if not labels:
