@@ -19,6 +19,8 @@ def base() -> ml_collections.ConfigDict:
         eval_split='val',
         on_error='raise',  # or 'skip'
       ),
+      # train, eval and batch_size may be left open, placeholder(...): training
+      # fits them to the pictures and the memory, as in configs/folder.py.
       input=dict(
         train='random_scale(0.5, 2.0)|random_crop(512, 1024)|random_flip()',
         eval='',  # pictures as they are

@@ -10,6 +10,7 @@ from deeplax import (
   config_ranges,
   losses,
   models,
+  open_keys,
   optimizers,
   refinement,
   sharding,
@@ -23,12 +24,13 @@ RANDOM_OPS = ('random_scale', 'random_crop', 'random_flip', 'photometric')
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
-  """Checks what can be checked without the data.
+  """Checks what can be checked without the data; see also `open_keys`.
 
   Raises:
     ConfigError: With the key, the value found and the value expected.
   """
   config_ranges.check(config)
+  config = open_keys.filled(config)
   if config.model.dtype == 'float64' and not jax.config.jax_enable_x64:
     raise ConfigError(
       "model.dtype (='float64') needs JAX_ENABLE_X64=1 in the environment."
@@ -211,7 +213,8 @@ def resolve(
   config: ml_collections.ConfigDict, num_examples: int
 ) -> ml_collections.ConfigDict:
   """Returns a copy in which `total_steps` is set: epochs become steps."""
-  config = ml_collections.ConfigDict(config)
+  # A plain copy would share its placeholders with this config.
+  config = config.copy_and_resolve_references()
   if not config.total_steps:
     examples = config.total_epochs * num_examples
     config.total_steps = math.ceil(examples / config.batch_size)

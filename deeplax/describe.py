@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from deeplax import config as config_lib
-from deeplax import data, models
+from deeplax import data, models, open_keys
 from deeplax.data import ops
 from deeplax.errors import ConfigError
 from deeplax.models.table import Row, layer_table
@@ -47,6 +47,7 @@ def describe(
   if batch_size is not None:
     config.batch_size = batch_size
   config_lib.validate(config)
+  config = open_keys.filled(config)
   size = size or ops.crop_size(ops.parse(config.input.train))
   if min(size) < 1:
     raise ConfigError(f'size (={size}) must be at least 1x1.')

@@ -39,16 +39,27 @@ def count_class_weights(
   """
   if not config.loss.class_weights_from_data:
     return
+  weights = counted_class_weights(config, info, source)
+  atomic.write_json(workdir / CLASS_WEIGHTS, weights.tolist())
+
+
+def counted_class_weights(
+  config: ml_collections.ConfigDict,
+  info: DatasetInfo,
+  source: Source,
+  sample: int | None = None,
+) -> np.ndarray:
+  """float32[K]: weights by the classes of a source, or of a sample of it."""
   counts = check.class_pixel_counts(
     source,
+    sample,
     on_error=config.dataset.on_error,
     progress=sys.stderr.isatty(),
   )
   classes = [*range(info.num_classes)]
   if config.loss.void_class:
     classes.append(info.ignore_label)
-  weights = losses.class_weights(counts[classes])
-  atomic.write_json(workdir / CLASS_WEIGHTS, weights.tolist())
+  return losses.class_weights(counts[classes])
 
 
 def class_weights(
@@ -86,9 +97,16 @@ def make_step(
   model: Any,
   mesh: jax.sharding.Mesh,
   weights: np.ndarray | None,
+  *,
+  schedule: Callable[[jax.Array], jax.Array] | None = None,
 ) -> tuple[Callable, Any]:
-  """The train step of a resolved config, and its optimiser."""
-  schedule = optimizers.make_schedule(
+  """The train step of a resolved config, and its optimiser.
+
+  Args:
+    config, info, model, mesh, weights: Of the run.
+    schedule: Step -> learning rate; by default the config's.
+  """
+  schedule = schedule or optimizers.make_schedule(
     **config.schedule.to_dict(), total_steps=config.total_steps
   )
   tx = optimizers.make_optimizer(

@@ -11,6 +11,7 @@ import numpy as np
 
 from deeplax import config as config_lib
 from deeplax import data, models, recipe, sharding, steps
+from deeplax.data import ops
 from deeplax.errors import ConfigError
 from deeplax.state import create_state
 
@@ -36,17 +37,24 @@ def train_step_memory(
   Raises:
     ConfigError: Where the backend does not tell.
   """
-  config = ml_collections.ConfigDict(config)
+  config = config.copy_and_resolve_references()
   # Any length will do, if the warm-up fits: the schedule takes no memory.
-  config.total_steps = config.schedule.warmup_steps + 1_000
+  config.total_steps = (
+    config.total_steps or config.schedule.warmup_steps + 1_000
+  )
   mesh = sharding.make_mesh(**config.mesh)
-  weights = np.ones(config_lib.num_outputs(config, info), np.float32)
+  weights = None  # as in training, whose program this may be, then
+  if config.loss.class_weights or config.loss.class_weights_from_data:
+    weights = np.ones(config_lib.num_outputs(config, info), np.float32)
   step, tx = recipe.make_step(config, info, model, mesh, weights)
   state = jax.eval_shape(
     lambda v: create_state(v, tx, ema=config.optimizer.ema_decay is not None),
     models.abstract_variables(model),
   )
-  return _compiled(step, state, config.batch_size, size, mesh)
+  # What the device is left to do to the pictures, see `pipeline`.
+  left = recipe.batch_options(config, mesh)['photometric_on_device']
+  left = left and ops.split(ops.parse(config.input.train))[1]
+  return _compiled(step, state, config.batch_size, size, mesh, drawn=left)
 
 
 def eval_step_memory(
@@ -68,7 +76,9 @@ def eval_step_memory(
   return _compiled(step, variables, config.batch_size, size, mesh)
 
 
-def _compiled(step, state, batch_size, size, mesh) -> dict[str, int]:
+def _compiled(
+  step, state, batch_size, size, mesh, *, drawn=False
+) -> dict[str, int]:
   state = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(
       x.shape, x.dtype, sharding=sharding.replicated(mesh)
@@ -80,6 +90,8 @@ def _compiled(step, state, batch_size, size, mesh) -> dict[str, int]:
     'label': jax.ShapeDtypeStruct((batch_size, *size), jnp.uint8),
     'valid': jax.ShapeDtypeStruct((batch_size,), jnp.bool_),
   }
+  if drawn:
+    batch['photometric'] = jax.ShapeDtypeStruct((batch_size, 6), jnp.float32)
   batch = sharding.abstract_batch(batch, mesh)
   found = step.lower(state, batch).compile().memory_analysis()
   if found is None:

@@ -11,9 +11,11 @@ from deeplax import (
   checkpoint,
   data,
   distributed,
+  fitting,
   init_from,
   interrupt,
   models,
+  open_keys,
   recipe,
   sharding,
   summaries,
@@ -63,6 +65,8 @@ def _train(config, workdir, stop, stack):
   config_lib.validate(config)
   if not workdir_lib.has_checkpoint(workdir):
     config_lib.validate_start(config)
+  own = bool(open_keys.of(config))
+  config = fitting.complete(config, workdir)
   dataset = config.dataset
   info = data.info(dataset.name, dataset.dir)
   train_source = data.source(dataset.name, dataset.train_split, dataset.dir)
@@ -86,7 +90,7 @@ def _train(config, workdir, stop, stack):
           config_lib.validate_start(config)
         workdir_lib.prepare(workdir, config, info)
         if fresh:
-          examine_labels(config)
+          examine_labels(config, advise=own)
     if config.input.cache:
       folder = pathlib.Path(config.input.cache) / dataset.train_split
       train_source = write_memmap.ensure_memmap(
@@ -171,8 +175,15 @@ def _train(config, workdir, stop, stack):
     return loop.run(state, first_step, train_step, batches, mesh)
 
 
-def examine_labels(config: ml_collections.ConfigDict) -> None:
-  """The label doctor on a sample of both splits; stops on what is wrong."""
+def examine_labels(
+  config: ml_collections.ConfigDict, *, advise: bool = False
+) -> None:
+  """The label doctor on a sample of both splits; stops on what is wrong.
+
+  Args:
+    config: Resolved.
+    advise: Whether to propose class weights where classes are rare.
+  """
   dataset = config.dataset
   for split in (dataset.train_split, dataset.eval_split):
     report = check.check(
@@ -185,3 +196,6 @@ def examine_labels(config: ml_collections.ConfigDict) -> None:
       )
     if report.problems:
       log.warning('Labels of %s/%s:\n%s', dataset.name, split, report)
+    weighted = config.loss.class_weights or config.loss.class_weights_from_data
+    if advise and report.advice and not weighted:
+      log.info('In %d pictures, %s', report.read, report.advice)

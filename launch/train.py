@@ -3,6 +3,7 @@
 python launch/train.py --config=configs/demo.py
 python launch/train.py --config=configs/r101.py:smoke --workdir=/tmp/smoke
 python launch/train.py --config=configs/folder.py --config.dataset.dir=mine
+python launch/train.py --config=configs/demo.py --check=overfit
 python launch/train.py --replay=runs/r101/bad_steps/1234
 """
 
@@ -22,6 +23,9 @@ CONFIG = config_flags.DEFINE_config_file(
 WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Folder of the run. Default: runs/<name of the config>.'
 )
+CHECK = flags.DEFINE_enum(
+  'check', None, ['overfit', 'lr'], 'Fits one batch, or finds schedule.peak.'
+)
 REPLAY = flags.DEFINE_string(
   'replay', None, 'Folder of a step that was not finite: runs it with checks.'
 )
@@ -33,12 +37,15 @@ def main(argv):
   if REPLAY.value:
     from deeplax.replay import replay
 
-    print(replay(pathlib.Path(REPLAY.value)))
-    return
+    return print(replay(pathlib.Path(REPLAY.value)))
   if CONFIG.value is None:
     return cli.fail('--config is missing (--help lists the flags).', 2)
   name = config_flags.get_config_filename(flags.FLAGS['config'])
   workdir = pathlib.Path(WORKDIR.value or f'runs/{config_files.run_name(name)}')
+  if CHECK.value:
+    from deeplax.checks import run
+
+    return run(CHECK.value, CONFIG.value, workdir, print)
   with interrupt.stoppable():  # the import takes seconds
     # Imported here: worker processes import this file again.
     from deeplax.train import train_and_evaluate

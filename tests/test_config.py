@@ -102,7 +102,8 @@ def test_every_config_is_valid_and_locked(path):
     assert config.is_locked
     if not argument:
       with config.unlocked():
-        config.batch_size = 8 * config.batch_size  # for the suite's devices
+        # For the suite's devices.
+        config.batch_size = 8 * (config.batch_size or 1)
     config_lib.validate(config)
   with pytest.raises(ValueError, match='no variant'):
     namespace['get_config']('smok')

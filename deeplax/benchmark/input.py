@@ -9,7 +9,7 @@ from typing import Any
 
 import ml_collections
 
-from deeplax import data
+from deeplax import data, open_keys
 from deeplax.benchmark.machine import load, machine
 from deeplax.data import pipeline
 from deeplax.data.datasets import synthetic
@@ -56,6 +56,7 @@ def benchmark_input(
       chosen = OPS, 8, os.cpu_count() or 1
     else:
       name, source = _configured(config)
+      config = open_keys.filled(config)
       chosen = config.input.train, config.batch_size, config.input.workers
     given = ops, batch_size, workers
     ops, batch_size, workers = (

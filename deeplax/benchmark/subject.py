@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from deeplax import config as config_lib
-from deeplax import data, models, sharding
+from deeplax import data, models, open_keys, sharding
 from deeplax.benchmark import peers
 from deeplax.benchmark.machine import load, machine
 from deeplax.data import DatasetInfo, ops
@@ -101,6 +101,7 @@ def prepare(
   if peer:
     # Else jax takes most of the device's memory before PyTorch comes.
     os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
+  config = open_keys.filled(config)
   config_lib.validate(config)
   if peer:
     peers.choose(peer, config.model)

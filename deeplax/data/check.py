@@ -273,6 +273,7 @@ def _stretched(seen: Sequence[_Example], info: DatasetInfo) -> bool:
   read = [e for e in seen if e.counts is not None]
   return (
     info.num_classes > 1
+    and info.label_to_train[IGNORE_LABEL] == IGNORE_LABEL
     and all(e.binary for e in read)
     and any(e.ids == {0, 255} and _trained(e) for e in read)
   )

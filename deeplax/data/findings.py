@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from deeplax.data import class_weights
 from deeplax.data.errors import DataError
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 
@@ -55,6 +56,13 @@ class Report:
     """Whether there is an error: training would stop or learn nonsense."""
     return any(p.severity == 'error' for p in self.problems)
 
+  @property
+  def advice(self) -> str:
+    """Class weights for the train split, if any are called for, or ''."""
+    if not self.split.startswith('train'):
+      return ''
+    return class_weights.advice(self.counts, self.class_names)
+
   def __str__(self) -> str:
     groups = {}
     for p in self.problems:
@@ -79,6 +87,8 @@ class Report:
         lines.append(f'  fix: {fix}')
     if self.counts.any():
       lines += self._table()
+    if self.read == self.total:
+      lines += self.advice.splitlines()
     return '\n'.join(lines)
 
   def _table(self) -> Iterator[str]:

@@ -2,15 +2,40 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from deeplax import data
+from deeplax.data.check import check
 from deeplax.data.errors import DataError
+from deeplax.data.findings import Report
 from deeplax.data.write_cityscapes import write_cityscapes_tree
 from deeplax.data.write_memmap import write_memmap
 from deeplax.data.write_tfds import write_tfds
 
 FORMS = ('tfds', 'memmap', 'cityscapes')
+
+
+def check_splits(
+  name: str,
+  data_dir: str | os.PathLike,
+  splits: Sequence[str],
+  tell: Callable[[Report], None],
+) -> bool:
+  """The label doctor on splits, one after the other, reading all of them.
+
+  Args:
+    name, data_dir, splits: As for `prepare`.
+    tell: Gets each report as soon as it is there, e.g. `print`.
+
+  Returns:
+    Whether nothing is wrong.
+  """
+  healthy = True
+  for split in splits:
+    report = check(name, split, data_dir, progress=True)
+    tell(report)
+    healthy = healthy and not report.failed
+  return healthy
 
 
 def prepare(

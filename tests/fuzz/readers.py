@@ -82,9 +82,9 @@ def read_mask(path: pathlib.Path) -> None:
 
 
 def read_classes(path: pathlib.Path) -> None:
-  from deeplax.data.datasets import folder
+  from deeplax.data import class_table
 
-  _check_table(folder.read_table(str(path), 'mine'))
+  _check_table(class_table.read(str(path), 'mine'))
 
 
 def _check_table(info) -> None:

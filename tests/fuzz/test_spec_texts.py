@@ -6,8 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from deeplax.data import json_text, ops
-from deeplax.data.datasets import folder
+from deeplax.data import class_table, json_text, ops
 from deeplax.data.errors import DataError
 from deeplax.data.info import DatasetInfo
 from deeplax.data.spec import OpsError
@@ -104,6 +103,7 @@ TABLES = st.fixed_dictionaries(
     'categories': st.lists(st.text(max_size=4), max_size=4),
     'void_name': st.text(max_size=4),
     'void_colour': st.lists(st.integers(-1, 256), max_size=4),
+    'ids': st.lists(st.integers(-1, 256), max_size=4),
   },
 )
 
@@ -118,7 +118,7 @@ TABLES = st.fixed_dictionaries(
 @example(['\ud800'])
 def test_class_tables_are_sound_or_refused(tree):
   try:
-    info = folder.table(tree, 'mine', 'classes.json')
+    info = class_table.parse(tree, 'mine', 'classes.json')
   except DataError as error:
     assert 20 < len(str(error)) < 5000
     return
@@ -149,4 +149,4 @@ def test_json_that_leads_astray(text, tmp_path):
   path = tmp_path / 'classes.json'
   path.write_bytes(text if isinstance(text, bytes) else text.encode())
   with pytest.raises(DataError, match='not JSON'):
-    folder.read_table(str(path), 'mine')
+    class_table.read(str(path), 'mine')

@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from deeplax.data import json_text
-from deeplax.data.datasets import cityscapes, folder
+from deeplax.data import class_table, json_text
+from deeplax.data.datasets import cityscapes
 from deeplax.data.errors import DataError
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo, Label
 
@@ -50,7 +50,7 @@ SCENE_PARSE150 = DatasetInfo(
   (
     Label('other', 0, IGNORE_LABEL, 'void', (0, 0, 0)),
     *(
-      Label(name, i + 1, i, name, folder.default_colour(i))
+      Label(name, i + 1, i, name, class_table.default_colour(i))
       for i, name in enumerate(_SCENE_NAMES)
     ),
   ),
@@ -93,7 +93,7 @@ def find(builder: Any, data_dir: str) -> tuple[DatasetInfo, bool]:
   for place in places:
     given = os.path.join(place, 'classes.json')
     if os.path.exists(given):
-      return folder.read_table(given, builder.name), False
+      return class_table.read(given, builder.name), False
   if builder.name in TABLES:
     return TABLES[builder.name], False
   for feature in dict(builder.info.features).values():
@@ -110,7 +110,8 @@ def find(builder: Any, data_dir: str) -> tuple[DatasetInfo, bool]:
 
 def _named(name: str, names: Sequence[str]) -> DatasetInfo:
   labels = [
-    Label(n, i, i, n, folder.default_colour(i)) for i, n in enumerate(names)
+    Label(n, i, i, n, class_table.default_colour(i))
+    for i, n in enumerate(names)
   ]
   labels.append(Label('void', IGNORE_LABEL, IGNORE_LABEL, 'void', (0, 0, 0)))
   return DatasetInfo(name, tuple(labels))

@@ -22,7 +22,7 @@ IJCV 2015.
 import collections
 import os
 
-from deeplax.data.datasets import folder
+from deeplax.data import class_table
 from deeplax.data.errors import DataError, first_few, missing_data
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo, Label
 from deeplax.data.pairs import Files, FileSource
@@ -57,7 +57,7 @@ _NAMES = ('background', *sorted({*_CATEGORY} - {'background'}))
 
 LABELS = (
   *(
-    Label(name, i, i, _CATEGORY[name], folder.default_colour(i - 1))
+    Label(name, i, i, _CATEGORY[name], class_table.default_colour(i - 1))
     for i, name in enumerate(_NAMES)
   ),
   Label('void', IGNORE_LABEL, IGNORE_LABEL, 'void', (224, 224, 192)),
