@@ -171,4 +171,7 @@ def test_folders_that_are_read_were_written(path, documents):
       (file,) = (w for w in command['words'] if w.startswith('--config='))
       runs.add(f'runs/{config_files.run_name(file.partition("=")[2])}')
     elif kind in ('evaluate', 'predict'):
-      assert flags['workdir'] in runs | {*converted}
+      wanted = {flags['workdir']}
+      if flags.get('compare'):
+        wanted = {w for w in command['words'][1:] if not w.startswith('-')}
+      assert wanted <= runs | {*converted}
