@@ -15,7 +15,14 @@ from collections.abc import Callable, Sequence
 from absl import app, flags
 from absl import logging as absl_logging
 
-from deeplax import compilation_cache, config_files, host_memory, interrupt, job
+from deeplax import (
+  compilation_cache,
+  config_files,
+  dry_run,
+  host_memory,
+  interrupt,
+  job,
+)
 from deeplax.data.errors import DataError
 from deeplax.data.workers import WorkerError
 from deeplax.distributed import Job
@@ -28,6 +35,7 @@ def run(
   *,
   positional: bool = False,
   processes: Callable[[], Job] | None = None,
+  rehearsable: bool = False,
 ) -> None:
   """`absl.app.run` that ends in a clear line instead of a traceback.
 
@@ -42,12 +50,17 @@ def run(
       of the command; returns an exit code, None for 0.
     positional: Whether there may be such words.
     processes: Of `define_distributed`, for a command that several can share.
+    rehearsable: Whether there is a flag `--dry_run`, see `dry_run`.
   """
   for stream in ('stdout', 'stderr'):
     if getattr(sys, stream) is None:  # closed by whoever started us
       setattr(sys, stream, open(os.devnull, 'w'))  # noqa: SIM115
   if hasattr(sys.stdout, 'reconfigure'):  # names need not be UTF-8
     sys.stdout.reconfigure(errors='backslashreplace')
+  if rehearsable:
+    flags.DEFINE_bool(
+      'dry_run', False, 'Only say what would be done.', module_name=sys.argv[0]
+    )
   log_to_stderr()
   host_memory.keep_freed_memory()
   compilation_cache.enable()
@@ -61,10 +74,14 @@ def run(
 
   def attempt(work):
     try:
-      with interrupt.insistent():
+      wanted = rehearsable and flags.FLAGS.dry_run
+      with interrupt.insistent(), dry_run.rehearsal(wanted):
         code = work()
       sys.stdout.flush()
       return code
+    except dry_run.Rehearsed as end:
+      print(end, flush=True)
+      return 0
     except ConfigError as error:
       return fail(error, 2)
     except (UserError, DataError, WorkerError) as error:

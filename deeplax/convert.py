@@ -5,7 +5,7 @@ import pathlib
 
 import ml_collections
 
-from deeplax import checkpoint, data, models, pretrained
+from deeplax import checkpoint, data, dry_run, models, pretrained
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
 from deeplax.errors import RunError
@@ -56,6 +56,12 @@ def convert(
   config = ml_collections.ConfigDict(config)
   # There is no run whose pixels were counted: evaluation weighs all alike.
   config.loss.class_weights_from_data = False
+  dry_run.ends_here(
+    lambda: (
+      f'{report.summary()}\nIt would be written to {output}.\n--dry_run: '
+      'nothing is written.'
+    )
+  )
   with workdir_lib.locked(output):
     workdir_lib.prepare(output, config, info)
     checkpoint.save_variables(output / 'checkpoints', variables)

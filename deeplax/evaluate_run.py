@@ -14,6 +14,7 @@ from deeplax import config as config_lib
 from deeplax import (
   cost,
   data,
+  dry_run,
   evaluation_files,
   evaluation_table,
   inference,
@@ -101,6 +102,15 @@ def evaluate_run(
   source = open_split(config, info, split, data_dir, max_pictures)
   mesh = local_mesh(config, spatial, pictures=len(source))
   given = refinement.options(config, crf, **(crf_options or {}))
+  dry_run.ends_here(
+    lambda: (
+      f'{workdir}, step {step}: {len(source)} pictures of '
+      f'{config.dataset.name} {split} at output stride '
+      f'{", ".join(map(str, nets))}, on {mesh.size} devices. Figures would go '
+      f'to {workdir}/evaluation and {workdir}/report.\n--dry_run: nothing is '
+      'written.'
+    )
+  )
   weights = recipe.saved_class_weights(config, workdir)
   evaluations, costs = [], []
   views = dict(

@@ -15,6 +15,7 @@ import numpy as np
 import tqdm
 
 from deeplax import (
+  dry_run,
   picture_files,
   picture_paths,
   run_predictor,
@@ -148,6 +149,7 @@ def predict_run(
   )
   if SUBMISSION in formats:
     submission.check(info, pictures)
+  dry_run.ends_here(lambda: _plan(pictures, output, formats))
   picture_paths.make(output)  # minutes of compilation come next
   result = predict_pictures(
     predictor, pictures, output, info, formats, batch_size
@@ -160,6 +162,15 @@ def predict_run(
     result.written += submission.pack(output, pictures, result.failed)
   result.seconds = time.perf_counter() - start
   return result
+
+
+def _plan(pictures, output, formats):
+  targets = [
+    f'{path} -> {output / name}_{kind}.png'
+    for path, name in pictures.items()
+    for kind in formats
+  ]
+  return '\n'.join([*targets, '--dry_run: nothing is written.'])
 
 
 def predict_pictures(

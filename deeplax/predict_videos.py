@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from deeplax import picture_paths, run_predictor, video_inputs
+from deeplax import dry_run, picture_paths, run_predictor, video_inputs
 from deeplax.data import DataError
 from deeplax.errors import RunError
 from deeplax.video import Filmed, film
@@ -57,6 +57,14 @@ def predict_videos(
       raise RunError(f'{name} (={value}) must be 1 or more.')
   takes = video_inputs.plan(inputs, output)
   predictor, info, _ = run_predictor.load(workdir, **options)
+  dry_run.ends_here(
+    lambda: '\n'.join(
+      [
+        *(f'{take.name} -> {take.target}' for take in takes),
+        '--dry_run: nothing is written.',
+      ]
+    )
+  )
   picture_paths.make(pathlib.Path(takes[0].target).parent)
   problems = []
   for take in takes:

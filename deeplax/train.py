@@ -11,6 +11,7 @@ from deeplax import (
   checkpoint,
   data,
   distributed,
+  dry_run,
   fitting,
   init_from,
   interrupt,
@@ -20,6 +21,7 @@ from deeplax import (
   sharding,
   summaries,
   supervisor,
+  training_plan,
 )
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
@@ -76,6 +78,12 @@ def _train(config, workdir, stop, stack):
     'the config',
     config.to_json(indent=1),
     'Start all processes with the same flags.',
+  )
+
+  dry_run.ends_here(
+    lambda: training_plan.words(
+      config, workdir, info, len(train_source), len(eval_source)
+    )
   )
 
   # ---- The folder, by the first process for all; it may take its time.

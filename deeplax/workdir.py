@@ -99,6 +99,17 @@ def prepare(
   Raises:
     RunError: If the folder holds another config's run.
   """
+  check(workdir, config)
+  saved_config.save(config, workdir / CONFIG)
+  atomic.write_json(workdir / DATASET, info.to_json())
+
+
+def check(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
+  """Checks that a folder is free for a config's run, or holds that run.
+
+  Raises:
+    RunError: It holds another's.
+  """
   path = workdir / CONFIG
   if (workdir / CONVERSION).exists():
     raise RunError(
@@ -114,8 +125,6 @@ def prepare(
         f'{workdir} holds the run of another config. Use another --workdir, '
         f'or the config it was started with. What differs:\n{listing}'
       )
-  saved_config.save(config, path)
-  atomic.write_json(workdir / DATASET, info.to_json())
 
 
 def has_checkpoint(workdir: pathlib.Path) -> bool:

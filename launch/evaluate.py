@@ -57,4 +57,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  cli.run(main, positional=True, processes=PROCESSES)
+  cli.run(main, positional=True, processes=PROCESSES, rehearsable=True)

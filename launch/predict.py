@@ -50,4 +50,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  cli.run(main, positional=True)
+  cli.run(main, positional=True, rehearsable=True)

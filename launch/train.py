@@ -57,4 +57,4 @@ def main(argv):
 
 
 if __name__ == '__main__':
-  cli.run(main, processes=PROCESSES)
+  cli.run(main, processes=PROCESSES, rehearsable=True)

@@ -20,11 +20,12 @@ ALONE = {
   'state',
   'errors',
   'atomic',
+  'dry_run',
 }
 ALLOWED = {
   'checksums': {'atomic'},
   'models': {'models', 'ops', 'crf'},
-  'data': {'data', 'errors', 'atomic'},
+  'data': {'data', 'errors', 'atomic', 'dry_run'},
   'pretrained': {'pretrained', 'errors', 'models', 'ops'},
   'losses': {'losses'},
   'optimizers': set(),

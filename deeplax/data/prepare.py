@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
-from deeplax import data
+from deeplax import data, dry_run
 from deeplax.data.check import check
 from deeplax.data.errors import DataError
 from deeplax.data.findings import Report
@@ -99,6 +99,16 @@ def prepare(
     )
   info = data.info(name, data_dir)
   where = os.fspath(output)
+
+  def plan():
+    counts = {s: len(_open(name, s, data_dir, to, extras)[0]) for s in splits}
+    words = ', '.join(f'{count} of {split}' for split, count in counts.items())
+    return (
+      f'{words} of {name} would be written as {to} below {where}.\n'
+      '--dry_run: nothing is written.'
+    )
+
+  dry_run.ends_here(plan)
   for split in splits:
     source, kept = _open(name, split, data_dir, to, extras)
     if to == 'memmap':

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import tqdm
 
-from deeplax import atomic, checksums, picture_paths, sharding
+from deeplax import atomic, checksums, dry_run, picture_paths, sharding
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
 from deeplax.errors import RunError
@@ -116,7 +116,6 @@ def export_run(
   )
   for words in card['limits']:
     log.warning('%s', words)
-  picture_paths.make(output)  # minutes come next
   name = '{}-{}x{}'.format(form, *size) + ''.join(
     f'-{word}'
     for word, wanted in (
@@ -126,6 +125,13 @@ def export_run(
     )
     if wanted
   )
+  dry_run.ends_here(
+    lambda: (
+      f'{workdir}, step {step}, as {form} would be written to {output / name} '
+      f'and run on {shown.where}.\n--dry_run: nothing is written.'
+    )
+  )
+  picture_paths.make(output)  # minutes come next
   with folder_lib.unfinished(output / name) as part, _on_cpu() as device:
     log.info('Writing %s.', writer.FILE)
     write(writer, made, part / writer.FILE, ranges)
