@@ -167,6 +167,8 @@ def predict_run(
 def _plan(pictures, output, formats):
   targets = [
     f'{path} -> {output / name}_{kind}.png'
+    if kind in FORMATS
+    else f'{path} -> {output}, under the name that the benchmark wants'
     for path, name in pictures.items()
     for kind in formats
   ]
