@@ -31,13 +31,14 @@ def insistent(every: float = 2.0) -> Iterator[None]:
   Args:
     every: Seconds between two looks at whether it is on its way up.
   """
-  said, done = [], threading.Event()
+  said, insisting, done = [], [], threading.Event()
   main = threading.main_thread().ident
 
   def insist():
-    while not done.wait(every) and said:
-      if not _on_its_way(main):
-        signal.pthread_kill(main, said[0])
+    while not done.wait(every):
+      if said and not _on_its_way(main):
+        with contextlib.suppress(IndexError):  # taken up at this moment
+          signal.pthread_kill(main, said[0])
 
   def forget():
     said.clear()
@@ -47,7 +48,8 @@ def insistent(every: float = 2.0) -> Iterator[None]:
     del frame
     said.append(number)
     logging.disable(logging.CRITICAL)  # libraries log how they were cut short
-    if not any(t.name == 'insist' for t in threading.enumerate()):
+    if not insisting:
+      insisting.append(True)
       threading.Thread(target=insist, name='insist', daemon=True).start()
     raise KeyboardInterrupt(number)
 
