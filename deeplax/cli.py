@@ -80,7 +80,7 @@ def run(
       sys.stdout.flush()
       return code
     except dry_run.Rehearsed as end:
-      print(end, flush=True)
+      print(f'{end}\n--dry_run: nothing is written.', flush=True)
       return 0
     except ConfigError as error:
       return fail(error, 2)

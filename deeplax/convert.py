@@ -57,10 +57,7 @@ def convert(
   # There is no run whose pixels were counted: evaluation weighs all alike.
   config.loss.class_weights_from_data = False
   dry_run.ends_here(
-    lambda: (
-      f'{report.summary()}\nIt would be written to {output}.\n--dry_run: '
-      'nothing is written.'
-    )
+    lambda: f'{report.summary()}\nIt would be written to {output}.'
   )
   with workdir_lib.locked(output):
     workdir_lib.prepare(output, config, info)

@@ -19,6 +19,7 @@ import tqdm
 
 from deeplax import config as config_lib
 from deeplax import (
+  dry_run,
   evaluate_run,
   evaluation_table,
   inference,
@@ -85,6 +86,12 @@ def crf_search(
   (stride,) = output_strides or (config.model.output_stride,)
   sample = Sample(
     config, info, variables, split, stride, max_pictures or _PICTURES, **views
+  )
+  dry_run.ends_here(
+    lambda: (
+      f'{workdir}, step {step}: the CRF would be searched on '
+      f'{len(sample.source)} pictures of {split}.'
+    )
   )
   # The network alone is a CRF of no iterations.
   nothing = dict(given, num_iterations=0)

@@ -107,8 +107,7 @@ def evaluate_run(
       f'{workdir}, step {step}: {len(source)} pictures of '
       f'{config.dataset.name} {split} at output stride '
       f'{", ".join(map(str, nets))}, on {mesh.size} devices. Figures would go '
-      f'to {workdir}/evaluation and {workdir}/report.\n--dry_run: nothing is '
-      'written.'
+      f'to {workdir}/evaluation and {workdir}/report.'
     )
   )
   weights = recipe.saved_class_weights(config, workdir)

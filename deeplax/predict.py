@@ -172,7 +172,7 @@ def _plan(pictures, output, formats):
     for path, name in pictures.items()
     for kind in formats
   ]
-  return '\n'.join([*targets, '--dry_run: nothing is written.'])
+  return '\n'.join(targets)
 
 
 def predict_pictures(

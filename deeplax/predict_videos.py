@@ -58,12 +58,7 @@ def predict_videos(
   takes = video_inputs.plan(inputs, output)
   predictor, info, _ = run_predictor.load(workdir, **options)
   dry_run.ends_here(
-    lambda: '\n'.join(
-      [
-        *(f'{take.name} -> {take.target}' for take in takes),
-        '--dry_run: nothing is written.',
-      ]
-    )
+    lambda: '\n'.join(f'{take.name} -> {take.target}' for take in takes)
   )
   picture_paths.make(pathlib.Path(takes[0].target).parent)
   problems = []

@@ -15,6 +15,7 @@ from deeplax import (
   atomic,
   contact_sheet,
   data,
+  dry_run,
   fitting,
   objective,
   open_keys,
@@ -118,6 +119,9 @@ def _draw(
   workers: int,
   output: str | os.PathLike,
 ) -> str:
+  dry_run.ends_here(
+    lambda: f'{CROPS} crops by {options["ops"]} would be drawn to {output}.'
+  )
   with pipeline.train_batches(source, workers=workers, **options) as batches:
     shown = list(itertools.islice(crops(batches, source), CROPS))
   picture = contact_sheet.sheet(shown, info.class_names, info.palette)

@@ -9,7 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from deeplax import bad_steps, data, models, objective, recipe, sharding
+from deeplax import (
+  bad_steps,
+  data,
+  dry_run,
+  models,
+  objective,
+  recipe,
+  sharding,
+)
 from deeplax import config as config_lib
 from deeplax import workdir as workdir_lib
 from deeplax.checkpoint import Checkpointer
@@ -56,6 +64,7 @@ def replay(folder: pathlib.Path) -> str:
       f'{", ".join(found["ids"])}. The data in {config.dataset.dir!r} has '
       'changed: replaying needs what the run was started with.'
     )
+  dry_run.ends_here(lambda: f'Step {step} of {workdir} would be run again.')
   mesh = _mesh(config)
   options = config_lib.model_options(config) | {'remat': False}
   model = models.build(config_lib.num_outputs(config, info), **options)

@@ -52,6 +52,5 @@ def words(
       f'{config.eval_every}',
       f'devices  {mesh.size} x {jax.devices()[0].device_kind}',
       f'workdir  {workdir}: {start}',
-      '--dry_run: nothing is written.',
     ]
   )

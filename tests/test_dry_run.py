@@ -31,7 +31,16 @@ def listing(folder):
       'train --config=configs/demo.py --workdir={}/new',
       ['400 pictures of train', '12,254,067 parameters', 'new: a new run'],
     ),
+    (
+      'train --config=configs/demo.py --workdir={}/new --check=lr',
+      ['400 pictures of synthetic:96x192 train', 'new/checks'],
+    ),
     ('evaluate --workdir={}/run', ['3 pictures', 'run/evaluation']),
+    ('evaluate --workdir={}/run --crf_search', ['3 pictures of val']),
+    (
+      'prepare --preview --config=configs/demo.py --output={}/preview.png',
+      ['12 crops by random_scale', 'preview.png'],
+    ),
     (
       'predict --workdir={}/run --input={}/photos --output={}/out',
       ['street.png -> ', 'out/street_overlay.png'],

@@ -44,6 +44,7 @@ ALLOWED = {
   'visualize': set(),
   'measures': {'data.geometry', 'data.info', 'measures', 'metrics', 'tally'},
   'report': {
+    'dry_run',
     'atomic',
     'data',
     'errors',

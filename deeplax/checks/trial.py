@@ -14,6 +14,7 @@ import tqdm
 from deeplax import config as config_lib
 from deeplax import (
   data,
+  dry_run,
   fitting,
   init_from,
   models,
@@ -93,6 +94,13 @@ def prepare(
   info = data.info(dataset.name, dataset.dir)
   source = data.source(dataset.name, dataset.train_split, dataset.dir)
   examine_labels(config)
+  dry_run.ends_here(
+    lambda: (
+      f'The network would be tried on {len(source)} pictures of '
+      f'{dataset.name} {dataset.train_split}; the result goes to '
+      f'{workdir}/checks.'
+    )
+  )
   if config.loss.class_weights_from_data:
     # A run's file is not ours to write, and a sample tells as much.
     counted = recipe.counted_class_weights(

@@ -103,10 +103,7 @@ def prepare(
   def plan():
     counts = {s: len(_open(name, s, data_dir, to, extras)[0]) for s in splits}
     words = ', '.join(f'{count} of {split}' for split, count in counts.items())
-    return (
-      f'{words} of {name} would be written as {to} below {where}.\n'
-      '--dry_run: nothing is written.'
-    )
+    return f'{words} of {name} would be written as {to} below {where}.'
 
   dry_run.ends_here(plan)
   for split in splits:

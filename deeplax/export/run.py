@@ -128,7 +128,7 @@ def export_run(
   dry_run.ends_here(
     lambda: (
       f'{workdir}, step {step}, as {form} would be written to {output / name} '
-      f'and run on {shown.where}.\n--dry_run: nothing is written.'
+      f'and run on {shown.where}.'
     )
   )
   picture_paths.make(output)  # minutes come next

@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from deeplax import atomic
+from deeplax import atomic, dry_run
 from deeplax.errors import RunError, UserError
 from deeplax.report import page, saved
 
@@ -76,6 +76,9 @@ def compare(
     runs = [dataclasses.replace(run, name=str(run.workdir)) for run in runs]
   if output is None:
     output = paths[0].resolve().parent / 'report' / 'index.html'
+  dry_run.ends_here(
+    lambda: f'{", ".join(r.name for r in runs)} would be compared in {output}.'
+  )
   print(f'Report: {_publish(pathlib.Path(output), runs)}')
   return int(bool(left_out))
 
