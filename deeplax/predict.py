@@ -80,16 +80,8 @@ def predict_run(
   output: str | os.PathLike,
   *,
   formats: Sequence[str] = ('overlay',),
-  step: int | None = None,
-  output_stride: int | None = None,
-  scales: Sequence[float] = (1.0,),
-  flip: bool = False,
-  window: tuple[int, int] | None = None,
-  full_size: bool = False,
   batch_size: int | None = None,
-  spatial: int | None = None,
-  crf: bool | None = None,
-  crf_options: Mapping[str, Any] | None = None,
+  **options: Any,
 ) -> Predicted:
   """Predicts pictures of any size and writes PNGs below `output`.
 
@@ -108,16 +100,9 @@ def predict_run(
     inputs: See `picture_paths.find`.
     output: Folder.
     formats: Of `FORMATS`, and `SUBMISSION`.
-    step: Of a checkpoint; default: the best, or the newest.
-    output_stride: Default: `config.model.output_stride`.
-    scales, flip, window: See `inference.predict_logits`.
-    full_size: Leaves out a resize in `config.input.eval`.
     batch_size: Pictures of one shape at once; default: what
       `batching.default_batch_size` finds.
-    spatial: Devices that share the rows of a picture; default: that of the
-      config, where the devices here allow it.
-    crf: Whether predictions go through the CRF; default: `config.crf.use`.
-    crf_options: What to change of `config.crf`.
+    **options: Checkpoint, views, CRF: see `run_predictor.load`.
 
   Raises:
     RunError: No run, nothing to predict, an option that can't be, or pictures
@@ -135,18 +120,7 @@ def predict_run(
   start = time.perf_counter()
   output = pathlib.Path(output)
   pictures = picture_paths.find(inputs, output)
-  predictor, info, _ = run_predictor.load(
-    workdir,
-    step=step,
-    output_stride=output_stride,
-    scales=scales,
-    flip=flip,
-    window=window,
-    full_size=full_size,
-    spatial=spatial,
-    crf=crf,
-    crf_options=crf_options,
-  )
+  predictor, info, _ = run_predictor.load(workdir, **options)
   if SUBMISSION in formats:
     submission.check(info, pictures)
   dry_run.ends_here(lambda: _plan(pictures, output, formats))

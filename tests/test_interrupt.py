@@ -107,6 +107,18 @@ def test_where_it_is_ignored_it_stays_ignored():
     signal.signal(signal.SIGINT, before)
 
 
+def started(script):
+  """A process that runs it, and has said that it is ready."""
+  command = subprocess.Popen(
+    [sys.executable, '-c', script],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert command.stdout.readline() == 'ready\n'
+  return command
+
+
 def test_a_command_ends_at_once_and_cleanly():
   # Threads that never end, of libraries say, must not hold it up.
   script = """
@@ -121,13 +133,7 @@ def main(argv):
     print('cleaned')
 cli.run(main)
 """
-  command = subprocess.Popen(
-    [sys.executable, '-c', script],
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  assert command.stdout.readline() == 'ready\n'
+  command = started(script)
   command.send_signal(signal.SIGINT)
   out, err = command.communicate(timeout=20)
   assert (command.returncode, out, err) == (
@@ -151,13 +157,7 @@ def main(argv):
       raise {becomes}('of a library') from error
 cli.run(main)
 """
-  command = subprocess.Popen(
-    [sys.executable, '-c', script],
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  assert command.stdout.readline() == 'ready\n'
+  command = started(script)
   command.send_signal(signal.SIGTERM)
   _, errors = command.communicate(timeout=20)
   assert command.returncode == cli.STOPPED, errors

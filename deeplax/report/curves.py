@@ -34,11 +34,7 @@ def contours(runs: Sequence[Run]) -> str:
   note = (
     'mIoU of the pixels within so many pixels of a change of label in the '
     'truth (trimap); dashed: of all pixels. Boundary IoU: '
-    + ', '.join(
-      (f'{markup.text(run.name)} ' if len(runs) > 1 else '')
-      + f'<b>{markup.percent(run.measures["boundary"]["miou"])} %</b>'
-      for run in runs
-    )
+    + _each(runs, lambda run: run.measures['boundary']['miou'], 1)
     + f', within {100 * ratio:g} % of the diagonal.'
   )
   chart = charts.lines('mIoU by distance from a contour', lines, x, y)
@@ -91,11 +87,7 @@ def calibration(runs: Sequence[Run]) -> str:
   note = (
     'How often a prediction is right, by the probability that the network '
     'gives it. Expected calibration error: '
-    + ', '.join(
-      (f'{markup.text(run.name)} ' if len(runs) > 1 else '')
-      + f'<b>{markup.percent(run.measures["calibration"]["ece"], 2)} %</b>'
-      for run in runs
-    )
+    + _each(runs, lambda run: run.measures['calibration']['ece'], 2)
     + '.'
   )
   title = 'Calibration'
@@ -124,6 +116,15 @@ def calibration(runs: Sequence[Run]) -> str:
   chart = charts.lines(title, lines, x, y)
   chart = chart.replace('</svg>', charts.diagonal() + '</svg>')
   return _section('calibration', title, chart, lines, note)
+
+
+def _each(runs, value, digits):
+  """A share of every run, in percent; with names where there are several."""
+  return ', '.join(
+    (f'{markup.text(run.name)} ' if len(runs) > 1 else '')
+    + f'<b>{markup.percent(value(run), digits)} %</b>'
+    for run in runs
+  )
 
 
 def _section(key, title, chart, lines, note):
