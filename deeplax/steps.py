@@ -38,7 +38,9 @@ def make_train_step(
     tx: Optimiser.
     mesh: Of `deeplax.sharding.make_mesh`.
     schedule: Step -> learning rate, for the metrics.
-    ema_decay: d in ema <- d ema + (1 - d) params, or None.
+    ema_decay: d in ema <- d ema + (1 - d) params, or None. At step t, from 0,
+      it is at most (1 + t) / (10 + t), as in TensorFlow: a short run's average
+      would be of its first, random parameters.
     skip_nonfinite: Bad steps that are left out.
 
   Returns:
@@ -60,7 +62,8 @@ def make_train_step(
     params = optax.apply_updates(state.params, updates)
     ema_params = state.ema_params
     if ema_decay is not None:
-      ema_params = optax.incremental_update(params, ema_params, 1 - ema_decay)
+      decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+      ema_params = optax.incremental_update(params, ema_params, 1 - decay)
     examples = jnp.sum(batch['valid'])
     after = TrainState(
       step=state.step + 1,

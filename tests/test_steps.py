@@ -270,9 +270,14 @@ def test_accumulated_parts_equal_the_whole_batch():
 
 def test_moving_average_follows_its_formula():
   model = Tiny()
-  start = initialize(model)['params']
-  after, _ = run(model, [batch_of(3)], ema_decay=0.75)
-  expected = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, start, after.params)
+  batches = [batch_of(i) for i in range(4)]
+  expected = initialize(model)['params']
+  for step, decay in enumerate((0.1, 2 / 11, 0.2, 0.2)):  # from 1 / 10 on
+    params = run(model, batches[: step + 1])[0].params
+    expected = jax.tree.map(
+      lambda a, b: decay * a + (1 - decay) * b, expected, params
+    )
+  after, _ = run(model, batches, ema_decay=0.2)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
     after.ema_params,
