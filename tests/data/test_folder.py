@@ -211,6 +211,28 @@ def test_camvid_in_both_layouts(tmp_path):
   assert data.info('camvid').num_classes == 11
 
 
+def test_camvid_has_drives_to_tune_by(tmp_path):
+  raw = trees.ids(range(11))
+  names = ['0001TP_1', '0006R0_f1', '0006R0_f2', '0016E5_1', '0016E5_2']
+  for name in names:
+    trees.write_picture(tmp_path / f'a/train/images/{name}.jpg')
+    trees.write_mask(tmp_path / f'a/train/labels/{name}.png', raw)
+    trees.write_picture(tmp_path / f'b/train/{name}.png')
+    trees.write_mask(tmp_path / f'b/trainannot/{name}.png', raw)
+  for layout in 'ab':
+    kept, held_out, whole = (
+      [example['id'] for example in data.source('camvid', split, dir)]
+      for dir in [tmp_path / layout]
+      for split in ('tune_train', 'tune_val', 'train')
+    )
+    assert kept == names[3:] and held_out == names[:3] and whole == names
+  for path in (tmp_path / 'a/train').rglob('0016E5*'):
+    path.unlink()
+  assert len(data.source('camvid', 'tune_val', tmp_path / 'a')) == 3
+  with pytest.raises(data.DataError, match='besides the drives 0006R0 and'):
+    data.source('camvid', 'tune_train', tmp_path / 'a')
+
+
 @pytest.mark.skipif(not CAMVID.is_dir(), reason='no CamVid beside the checkout')
 def test_camvid_table_is_that_of_the_files():
   there, ours = data.info('folder', CAMVID), data.info('camvid', CAMVID)

@@ -5,7 +5,9 @@ Two layouts are read: that of `folder` ({split}/images, {split}/labels, void =
 {split}annot, void = 11). Splits: train 367, val 101, test 233.
 
 Val is cut out of the middle of a drive whose other frames are in train, so it
-looks easier than test; published figures are on test.
+looks easier than test; published figures are on test. To choose settings by,
+there are `tune_train`, the 204 pictures of train from that drive, and
+`tune_val`, the 163 of two others.
 
 Brostow et al., Semantic object classes in video, PRL 2009; labels merged by
 Badrinarayanan et al., SegNet, PAMI 2017.
@@ -14,6 +16,7 @@ Badrinarayanan et al., SegNet, PAMI 2017.
 import os
 
 from deeplax.data.datasets import folder
+from deeplax.data.errors import DataError
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo, Label
 from deeplax.data.pairs import Files, FileSource, pair
 
@@ -42,6 +45,9 @@ INFO = DatasetInfo(
   'folder CamVid can be used as it is.',
 )
 
+# Of train: drives that `tune_val` has, and `tune_train` has not.
+HELD_OUT = ('0006R0', '0001TP')
+
 
 def source(split: str, data_dir: str, *, strict: bool = True) -> FileSource:
   """The pictures of a split, sorted by name.
@@ -49,6 +55,27 @@ def source(split: str, data_dir: str, *, strict: bool = True) -> FileSource:
   Raises:
     DataError: Nothing there, or files that don't pair.
   """
+  if split not in ('tune_train', 'tune_val'):
+    return _read(split, data_dir, strict)
+  train = _read('train', data_dir, strict)
+  held_out = split == 'tune_val'
+  items = [
+    item
+    for item in train.items
+    if os.path.basename(item.id).startswith(HELD_OUT) == held_out
+  ]
+  if not items:
+    drives = 'of' if held_out else 'besides'
+    raise DataError(
+      f'camvid {split}: {data_dir} has no picture {drives} the drives '
+      f'{" and ".join(HELD_OUT)}, which the names of files begin with.',
+      fix='Keep the names that the pictures came with.',
+      kind='missing data',
+    )
+  return FileSource(items, INFO, train.problems)
+
+
+def _read(split, data_dir, strict):
   annotations = os.path.join(data_dir, f'{split}annot')
   if not os.path.isdir(annotations):
     return folder.pairs(split, data_dir, INFO, strict=strict)
