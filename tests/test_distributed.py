@@ -26,7 +26,9 @@ HEARTBEAT = 10  # seconds
 # evenly.
 CONFIG = """
 from configs import common
+from tests import small_encoder
 def get_config():
+  small_encoder.add()
   config = common.base()
   common.smoke(config)
   config.dataset.name = 'synthetic:32x64x13x5'
@@ -34,7 +36,8 @@ def get_config():
     'random_scale(0.5, 2.0)|random_crop(32, 64)|random_flip()'
   )
   config.input.eval_batch_size = 4
-  config.model.variant = '18'
+  config.model.encoder = 'small'
+  config.model.variant = '8'
   config.model.head_channels = 8
   config.model.decoder = 'none'
   config.model.dtype = 'float64'

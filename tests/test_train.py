@@ -33,7 +33,9 @@ from deeplax import (
 )
 from deeplax.data import DataError, pipeline
 from deeplax.errors import ConfigError, RunError, Stopped
+from tests import small_encoder
 
+small_encoder.add()
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -46,7 +48,8 @@ def tiny_config(**changes) -> ml_collections.ConfigDict:
     'random_scale(0.5, 2.0)|random_crop(32, 64)|random_flip()'
   )
   result.input.eval_batch_size = 4
-  result.model.variant = '18'
+  result.model.encoder = 'small'
+  result.model.variant = '8'
   result.model.head_channels = 8
   result.model.decoder = 'none'
   result.batch_size = 4
