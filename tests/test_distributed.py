@@ -22,8 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 CLUSTER = ROOT / 'launch' / 'cluster'
 HEARTBEAT = 10  # seconds
 
-# Twelve steps of the smallest network on pictures that can not be shared out
-# evenly.
+# A small network on pictures that can not be shared out evenly; steps enough
+# that a job still has some to do when it is killed.
 CONFIG = """
 from configs import common
 from tests import small_encoder
@@ -43,8 +43,8 @@ def get_config():
   config.model.dtype = 'float64'
   config.mesh.data = -1
   config.batch_size = 4
-  config.total_steps = 12
-  config.eval_every = 6
+  config.total_steps = 24
+  config.eval_every = 12
   config.checkpoint_every = 1
   return config
 """
@@ -178,7 +178,7 @@ def test_two_processes_train_as_one(alone, together, devices):
 def test_one_process_writes(together):
   workdir, printed = together
   steps = [row['step'] for row in rows(workdir) if 'train/loss' in row]
-  assert steps == [*range(1, 13)]
+  assert steps == [*range(1, 25)]
   assert len([row for row in rows(workdir) if 'val/miou' in row]) == 2
   assert ['val mIoU' in out for out in printed] == [True, False]
 
@@ -192,12 +192,12 @@ def test_killed_and_stopped_the_others_end_and_all_go_on(alone, runs, tmp_path):
   told = [process.communicate(timeout=60)[1] for process in processes]
   assert [process.returncode for process in processes] == [75, 75], told
   newest = checkpoint.steps(workdir)[0][-1]
-  assert newest < 12
+  assert newest < 24
   for who, words in zip(('another process', 'SIGTERM'), told):
     # Which of the two depends on when it was told.
     stopped = rf'{who}.*stopped (after|in the evaluation of) step {newest}\b'
     assert re.search(stopped, words), words
-  for who, how, step in ((1, signal.SIGKILL, 7), (0, signal.SIGSTOP, 9)):
+  for who, how, step in ((1, signal.SIGKILL, 7), (0, signal.SIGSTOP, 12)):
     processes = runs.job(workdir)
     wait_for_checkpoint(workdir, step, processes)
     victim, other = processes[who], processes[1 - who]

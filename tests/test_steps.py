@@ -274,9 +274,7 @@ def test_moving_average_follows_its_formula():
   expected = initialize(model)['params']
   for step, decay in enumerate((0.1, 2 / 11, 0.2, 0.2)):  # from 1 / 10 on
     params = run(model, batches[: step + 1])[0].params
-    expected = jax.tree.map(
-      lambda a, b: decay * a + (1 - decay) * b, expected, params
-    )
+    expected = optax.incremental_update(params, expected, 1 - decay)
   after, _ = run(model, batches, ema_decay=0.2)
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6),
