@@ -85,13 +85,14 @@ def base() -> ml_collections.ConfigDict:
         method='lattice',  # 'grid': faster and approximate
       ),
       loss=dict(
-        name='cross_entropy',  # a module of deeplax/losses
+        name='cross_entropy',  # lovasz, dice: a module of deeplax/losses
         class_weights=(),  # numbers, one a class; () is 1 for all
         class_weights_from_data=False,  # 1 / ln(1.02 + p)
         normalize_by='pixels',  # 'weights': PyTorch's mean of weighted CE
         hard_pixels=1.0,  # fraction of the hardest pixels that count
         hard_pixels_ramp=0,  # steps from 1.0 down to hard_pixels
         label_smoothing=0.0,
+        region_weight=1.0,  # of lovasz, dice: factor of what joins the CE
         auxiliary_weight=0.4,
         void_class=False,  # void is trained as one more, last class
       ),

@@ -191,7 +191,13 @@ def resampling(config: ml_collections.ConfigDict) -> dict[str, bool]:
 
 def loss_options(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Of `config.loss`, keyword arguments of `losses.build`, less weights."""
-  keys = ('label_smoothing', 'hard_pixels', 'hard_pixels_ramp', 'normalize_by')
+  keys = (
+    'label_smoothing',
+    'hard_pixels',
+    'hard_pixels_ramp',
+    'normalize_by',
+    'region_weight',
+  )
   return {key: config.loss[key] for key in keys}
 
 

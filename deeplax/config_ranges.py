@@ -54,6 +54,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
       'schedule.warmup_steps',
       'loss.hard_pixels_ramp',
       'loss.auxiliary_weight',
+      'loss.region_weight',
       'optimizer.weight_decay',
       'optimizer.skip_nonfinite',
       'optimizer.encoder_lr_mult',

@@ -32,6 +32,9 @@ _KINDS = {
   'loss.void_class': bool,
 }
 
+# What keys do that are newer than runs which are still about, when left alone.
+_SINCE_THEN = {'loss.region_weight': 1.0}
+
 
 def save(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
   """Writes the config as JSON, all at once or not at all."""
@@ -40,6 +43,9 @@ def save(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:
 
 def load(path: pathlib.Path) -> ml_collections.ConfigDict:
   """Reads what `save` wrote; sequences come back as tuples.
+
+  A run that is older than a key has it with the value that changes nothing, so
+  that it can be gone on with.
 
   Raises:
     RunError: It isn't there, or is no config.
@@ -60,6 +66,10 @@ def load(path: pathlib.Path) -> ml_collections.ConfigDict:
         f'{path} is not the config of a run: {key} is {str(value)[:100]!r}, '
         f'expected a {kind.__name__}.'
       )
+  for key, value in _SINCE_THEN.items():
+    section, name = key.split('.')
+    if section in tree:
+      tree[section].setdefault(name, value)
   try:
     return ml_collections.ConfigDict(_tuples(tree))
   except ValueError as error:

@@ -54,6 +54,8 @@ BAD = {
     'choose one',
   ),
   'loss': ({'loss.name': 'hinge'}, 'hinge'),
+  'region weight': ({'loss.region_weight': -1.0}, r'region_weight \(=-1.0\)'),
+  'no region': ({'loss.region_weight': 0.5}, 'has no region_weight'),
   'policy': ({'dataset.on_error': 'ignore'}, 'on_error'),
   'batch': ({'batch_size': 0}, 'batch_size'),
   'workers': ({'input.workers': -1}, 'workers'),
@@ -140,6 +142,17 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
   loaded = saved_config.load(tmp_path / 'config.json')
   assert loaded.to_dict() == config.to_dict()
   assert saved_config.differences(loaded, config) == []
+
+
+def test_a_run_from_before_a_key_can_be_gone_on_with(tmp_path):
+  config = make()
+  older = make()
+  with older.unlocked():
+    del older.loss.region_weight
+  saved_config.save(older, tmp_path / 'config.json')
+  loaded = saved_config.load(tmp_path / 'config.json')
+  assert saved_config.differences(loaded, config) == []
+  assert config_lib.loss_options(loaded) == config_lib.loss_options(config)
 
 
 def test_differences_leave_out_what_may_change():

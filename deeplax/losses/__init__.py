@@ -2,7 +2,9 @@
 
 A module has `build(...) -> loss` with the keys of `config.loss` that it knows
 as keyword arguments, of `class_weights` (float[K] or None), `label_smoothing`,
-`hard_pixels`, `hard_pixels_ramp` and `normalize_by`. What it gives is
+`hard_pixels`, `hard_pixels_ramp`, `normalize_by` and `region_weight`; with
+`**options` it gets them all. A name that begins with `_` is no loss: those of
+regions share `_region`. What `build` gives is
 
   loss(logits: float[B, H, W, K], labels: int[B, H, W], step) -> (sum, weight),
 
@@ -48,10 +50,19 @@ __all__ = [
   'ignore_easy',
 ]
 
+# Keys of `config.loss` as they are when nobody changes them.
+_PLAIN = {
+  **{
+    k: p.default for k, p in inspect.signature(CrossEntropy).parameters.items()
+  },
+  'region_weight': 1.0,
+}
+
 
 def available() -> list[str]:
   """The names that `build` knows."""
-  return sorted(module.name for module in pkgutil.iter_modules(__path__))
+  names = (module.name for module in pkgutil.iter_modules(__path__))
+  return sorted(name for name in names if not name.startswith('_'))
 
 
 def build(name: str, **options: Any) -> Callable:
@@ -60,7 +71,7 @@ def build(name: str, **options: Any) -> Callable:
   Args:
     name: Of the module.
     **options: Keys of `config.loss`; one that the loss does not know must have
-      the value that changes nothing, that of `CrossEntropy`.
+      the value that it has when nobody changes it.
 
   Raises:
     ValueError: No such loss, or a key that it does not know.
@@ -71,11 +82,14 @@ def build(name: str, **options: Any) -> Callable:
     )
   make = importlib.import_module(f'{__name__}.{name}').build
   known = inspect.signature(make).parameters
-  plain = inspect.signature(CrossEntropy).parameters
+  if any(p.kind is p.VAR_KEYWORD for p in known.values()):
+    known = options
   for key, value in options.items():
-    if key not in known and value is not None and value != plain[key].default:
+    plain = _PLAIN.get(key)
+    if key not in known and value is not None and value != plain:
       raise ValueError(
         f'The loss {name!r} has no {key}, which is {value!r}; it has: '
-        f'{", ".join(known) or "none of these keys"}.'
+        f'{", ".join(known) or "none of these keys"}. Leave {key} at '
+        f'{plain!r}, or choose another loss.'
       )
   return make(**{key: options[key] for key in known if key in options})
