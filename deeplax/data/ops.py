@@ -2,8 +2,8 @@
 
 An operation is a registered function `(example, rng, *, arguments) -> example`
 that moves image, label and extras together and changes no array in place
-(sources hand out read-only views of memory maps). `spec.py` has the grammar of
-`config.input.train` and `config.input.eval`. A new operation needs no more than
+(sources hand out read-only views of memory maps); `register` has those that mix
+two. `spec.py` has the grammar of `config.input`. A new one needs no more than
 
   @register(lambda size, *, degrees: size, degrees=at_least(0))
   def random_rotate(example, rng, *, degrees: float): ...
