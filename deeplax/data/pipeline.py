@@ -3,11 +3,12 @@
 Training batches are a pure function of (seed, step). The pictures of epoch
 after epoch, each shuffled anew, form one endless order; global batch `step`
 takes positions `step * batch_size + k` of it, and the chance in the operations,
-what is mixed in included, is drawn from (seed, position). Of P processes each has the P-th part of every
-global batch, in order, as their devices have it: process p begins at element
-`p * batch_size / P`. So neither the number of workers, nor of processes, nor a
-restart at `start_step` changes what a step sees, down to the row of a picture,
-which decides what dropout drops.
+other pictures to mix in included, is drawn from (seed, position). Of P
+processes each has the P-th part of every global batch, in order, as their
+devices have it: process p begins at element `p * batch_size / P`. So neither
+the number of workers, nor of processes, nor a restart at `start_step` changes
+what a step sees, down to the row of a picture, which decides what dropout
+drops.
 """
 
 from collections.abc import Iterator, Sequence
