@@ -20,7 +20,15 @@ from deeplax.data.info import DatasetInfo
 from deeplax.errors import ConfigError
 
 # Operations of `deeplax.data.ops` that draw random numbers.
-RANDOM_OPS = ('random_scale', 'random_crop', 'random_flip', 'photometric')
+RANDOM_OPS = (
+  'random_scale',
+  'random_crop',
+  'class_crop',
+  'random_flip',
+  'cutmix',
+  'paste_rare',
+  'photometric',
+)
 
 
 def validate(config: ml_collections.ConfigDict) -> None:

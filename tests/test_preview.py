@@ -16,7 +16,10 @@ from tests.checks import small_network as small
 from tests.checks.looking import is_in
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-OPS = 'random_scale(0.5, 2.0)|random_crop(20, 28)|random_flip()|photometric()'
+OPS = (
+  'random_scale(0.5, 2.0)|class_crop(20, 28)|random_flip()|cutmix(0.5)'
+  '|paste_rare(0.5, 0.2)|photometric()'
+)
 
 
 @pytest.fixture(scope='module')

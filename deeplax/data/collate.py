@@ -30,7 +30,8 @@ class Load:
   def __call__(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
     index = int(index)
     try:
-      example = operations.apply(self._ops, dict(self._source[index]), rng)
+      example = dict(self._source[index])
+      example = operations.apply(self._ops, example, rng, self._source)
     except DataError as error:
       return {'index': np.int64(index), 'errors': (error,)}
     except Exception as error:  # a bug, say in an operation of one's own
@@ -38,7 +39,8 @@ class Load:
       if _travels(error):
         raise
       words = RuntimeError(f'{type(error).__name__}: {error}')
-      words.add_note(error.__notes__[-1])
+      for note in error.__notes__:
+        words.add_note(note)
       raise words from error
     if self._draw:
       example['photometric'] = photometric.draw(rng)

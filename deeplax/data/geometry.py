@@ -168,6 +168,35 @@ def nearest(
   return array[rows, first:last].take(columns - first, axis=1)
 
 
+def hide_unseen(
+  array: np.ndarray, whole: tuple[int, int], fill: int
+) -> np.ndarray:
+  """`array` with `fill` in the rows and columns that `nearest` leaves out.
+
+  Args:
+    array: uint8[H, W]; not changed.
+    whole: (height, width) of the scaled picture.
+    fill: 255: the bits are joined, which is quick, and 255 wins.
+
+  Returns:
+    uint8[H, W]: itself where nothing is made smaller.
+  """
+  for axis, (before, after) in enumerate(zip(array.shape, whole)):
+    if after < before:
+      hidden = np.full(before, fill, np.uint8)
+      hidden[_nearest_index(before, after, 0, after)] = 0
+      array = array | (hidden[:, None] if axis == 0 else hidden)
+  return array
+
+
+def shown_at(at: int, size_from: int, size_to: int) -> int:
+  """Which new pixel shows the old pixel `at`, by `nearest`.
+
+  Of several it is the middle one; of none (see `hide_unseen`), one beside it.
+  """
+  return (2 * at + 1) * size_to // (2 * size_from)
+
+
 def bilinear(
   image: np.ndarray, whole: tuple[int, int], window: tuple[int, int, int, int]
 ) -> np.ndarray:

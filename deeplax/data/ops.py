@@ -2,27 +2,30 @@
 
 An operation is a registered function `(example, rng, *, arguments) -> example`
 that moves image, label and extras together and changes no array in place
-(sources hand out read-only views of memory maps). `spec.py` has the grammar of
-`config.input.train` and `config.input.eval`. A new operation needs no more than
+(sources hand out read-only views of memory maps); `register` has those that mix
+two. `spec.py` has the grammar of `config.input`. A new one needs no more than
 
   @register(lambda size, *, degrees: size, degrees=at_least(0))
   def random_rotate(example, rng, *, degrees: float): ...
 """
 
+import functools
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from deeplax.data import geometry
+from deeplax.data import class_window, geometry, mixing
 from deeplax.data import photometric as colours
 from deeplax.data.geometry import Example
 from deeplax.data.info import IGNORE_LABEL
 from deeplax.data.spec import (
   Op,
   OpsError,
+  Other,
   Size,
   at_least,
+  between,
   known,
   parse,
   register,
@@ -33,6 +36,7 @@ __all__ = [
   'OpsError',
   'apply',
   'at_least',
+  'between',
   'crop_size',
   'known',
   'parse',
@@ -44,7 +48,10 @@ CROP_TRIES = 10
 
 
 def apply(
-  ops: Sequence[Op], example: Example, rng: np.random.Generator
+  ops: Sequence[Op],
+  example: Example,
+  rng: np.random.Generator,
+  source: Sequence[Example] | None = None,
 ) -> Example:
   """Runs operations in order; the arrays that come out are contiguous.
 
@@ -54,22 +61,39 @@ def apply(
       [H, W, ...] (moved with nearest pixels) and anything else (passed on).
       Its arrays are not changed, and come back themselves if nothing is to do.
     rng: The only source of randomness.
+    source: What operations that mix draw another example from; without it they
+      mix this example with itself, cut out anew.
 
   Raises:
-    DataError: Arrays of unequal size where they must be cut together.
+    DataError: Arrays of unequal size where they must be cut together; another
+      example that can't be used.
   """
-  for op in ops:
-    example = op(example, rng)
-  example = geometry.realise(example)
+  example = _run(ops, example, rng, [example] if source is None else source)
   arrays = geometry.spatial(example).items()
   return {**example, **{k: np.ascontiguousarray(v) for k, v in arrays}}
+
+
+def _run(ops, example, rng, source):
+  for i, op in enumerate(ops):
+    other = functools.partial(_another, ops[:i], rng, source)
+    example = op(example, rng, *([other] if op.mixes else []))
+  return geometry.realise(example)
+
+
+def _another(ops, rng, source):
+  index = int(rng.integers(len(source)))
+  try:
+    return _run(ops, dict(source[index]), rng, source)
+  except Exception as error:
+    error.add_note(f'Example {index} of the source was to be mixed in.')
+    raise
 
 
 def crop_size(ops: Sequence[Op]) -> Size | None:
   """(height, width) that every image leaves `ops` with; None if they vary."""
   size = None
   for op in ops:
-    size = op._entry.size(size, **dict(op.arguments))
+    size = op.size(size)
   return size
 
 
@@ -149,6 +173,36 @@ def random_crop(
   return geometry.crop(example, top, left, h, w)
 
 
+@register(
+  lambda size, *, h, w, probability: (h, w),
+  lazy=True,
+  h=at_least(1),
+  w=at_least(1),
+  probability=between(0, 1),
+)
+def class_crop(
+  example: Example,
+  rng: np.random.Generator,
+  *,
+  h: int,
+  w: int,
+  probability: float = 0.5,
+) -> Example:
+  """A window that holds a class drawn from those of the picture, or any window.
+
+  With this probability a class is drawn, then one of its pixels, then one of
+  the windows that hold that, each equally likely; otherwise, and where all is
+  void, one as of `random_crop`. Padded as there. The whole label is looked at.
+  """
+  start = None
+  if rng.random() < probability:
+    start = class_window.draw(example, rng, h, w)
+  if start is None:
+    sides = zip(geometry.size(example), (h, w))
+    start = [int(rng.integers(max(0, n - part) + 1)) for n, part in sides]
+  return geometry.crop(example, *start, h, w)
+
+
 @register(lambda size: size)
 def random_flip(example: Example, rng: np.random.Generator) -> Example:
   """Mirrors left and right with probability 1/2."""
@@ -169,6 +223,48 @@ def photometric(example: Example, rng: np.random.Generator) -> Example:
   """Distorts brightness, contrast, saturation and hue of the image."""
   numbers = colours.draw(rng)
   return {**example, 'image': colours.distort(example['image'], numbers)}
+
+
+@register(
+  lambda size, *, probability: size, mixes=True, probability=between(0, 1)
+)
+def cutmix(
+  example: Example,
+  rng: np.random.Generator,
+  other: Other,
+  *,
+  probability: float,
+) -> Example:
+  """With this probability, a rectangle of another picture is put over it."""
+  if rng.random() >= probability:
+    return example
+  where = mixing.rectangle(*geometry.size(example), rng)
+  return mixing.paste(example, other(), where)
+
+
+@register(
+  lambda size, *, probability, max_share: size,
+  mixes=True,
+  probability=between(0, 1),
+  max_share=_fraction,
+)
+def paste_rare(
+  example: Example,
+  rng: np.random.Generator,
+  other: Other,
+  *,
+  probability: float,
+  max_share: float = 0.05,
+) -> Example:
+  """With this probability, what is rare in another picture is put over it.
+
+  Rare are classes that each cover less than `max_share` of the labelled pixels
+  that the other picture has in its crop. Its void stays where it is.
+  """
+  if rng.random() >= probability:
+    return example
+  copied = other()
+  return mixing.paste(example, copied, mixing.rare(copied['label'], max_share))
 
 
 @register(lambda size, *, h, w: (h, w), lazy=True, h=at_least(1), w=at_least(1))

@@ -2,12 +2,13 @@
 
 Training batches are a pure function of (seed, step). The pictures of epoch
 after epoch, each shuffled anew, form one endless order; global batch `step`
-takes positions `step * batch_size + k` of it, and the chance in the operations
-is drawn from (seed, position). Of P processes each has the P-th part of every
-global batch, in order, as their devices have it: process p begins at element
-`p * batch_size / P`. So neither the number of workers, nor of processes, nor a
-restart at `start_step` changes what a step sees, down to the row of a picture,
-which decides what dropout drops.
+takes positions `step * batch_size + k` of it, and the chance in the operations,
+other pictures to mix in included, is drawn from (seed, position). Of P
+processes each has the P-th part of every global batch, in order, as their
+devices have it: process p begins at element `p * batch_size / P`. So neither
+the number of workers, nor of processes, nor a restart at `start_step` changes
+what a step sees, down to the row of a picture, which decides what dropout
+drops.
 """
 
 from collections.abc import Iterator, Sequence
@@ -100,8 +101,9 @@ def train_batches(
     start_step: The step that the first batch is for.
     workers: Worker processes; 0 works in threads of this process.
     process_index, process_count: This process and how many there are.
-    on_error: `'raise'`, or `'skip'` to put an example that raises `DataError`
-      into the batch as `valid=False`, mean-pixel image and label 255.
+    on_error: `'raise'`, or `'skip'` to put an example that raises `DataError`,
+      or is to be mixed with one that does, into the batch as `valid=False`,
+      mean-pixel image and label 255.
     photometric_on_device: Leave a `photometric()` that ends `ops` to
       `deeplax.ops.photometric`: its numbers are drawn as ever and come along.
 

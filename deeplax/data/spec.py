@@ -19,9 +19,14 @@ from deeplax.data.geometry import Example
 Size = tuple[int, int]
 # Tells what is expected of a value, or None when the value will do.
 Check = Callable[[Any, dict[str, Any]], str | None]
+# Draws another example, of the size of the one at hand.
+Other = Callable[[], Example]
 
 _LONGEST = 1000  # characters of a specification
 _LARGEST = 10**6  # number, either way: pixels of a side, above all
+# Operations that mix: each doubles the pictures that a crop may be made of, as
+# the other picture goes through those before, too. So there are four at most.
+_MOST_MIXING = 2
 
 EXAMPLE = 'random_scale(0.5, 2.0)|random_crop(512, 1024)|random_flip()'
 
@@ -36,11 +41,14 @@ class _Entry:
   size: Callable[..., Size | None]
   checks: dict[str, Check]
   lazy: bool
+  mixes: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Op:
   """One parsed operation: `op(example, rng) -> example`.
+
+  One that `mixes` is called as `op(example, rng, other)`, see `register`.
 
   Attributes:
     name: As in the specification.
@@ -51,10 +59,21 @@ class Op:
   arguments: tuple[tuple[str, int | float], ...]
   _entry: _Entry = dataclasses.field(repr=False, compare=False)
 
-  def __call__(self, example: Example, rng: np.random.Generator) -> Example:
+  @property
+  def mixes(self) -> bool:
+    """Whether it needs a second example."""
+    return self._entry.mixes
+
+  def size(self, size: Size | None) -> Size | None:
+    """That of the image after it, see `register`."""
+    return self._entry.size(size, **dict(self.arguments))
+
+  def __call__(
+    self, example: Example, rng: np.random.Generator, *other: Other
+  ) -> Example:
     if not self._entry.lazy:
       example = geometry.realise(example)
-    return self._entry.function(example, rng, **dict(self.arguments))
+    return self._entry.function(example, rng, *other, **dict(self.arguments))
 
   def __str__(self) -> str:
     return f'{self.name}({", ".join(f"{k}={v}" for k, v in self.arguments)})'
@@ -76,7 +95,11 @@ _ANY_SIZES = {'photometric', 'random_flip'}
 
 
 def register(
-  size: Callable[..., Size | None], *, lazy: bool = False, **checks: Check
+  size: Callable[..., Size | None],
+  *,
+  lazy: bool = False,
+  mixes: bool = False,
+  **checks: Check,
 ):
   """Makes a function an operation, under its own name.
 
@@ -85,12 +108,17 @@ def register(
       None stands for a size that depends on the picture or on chance.
     lazy: The function takes examples whose scaling is still pending
       (`geometry.scale`); for any other it is carried out first.
+    mixes: The function is `(example, rng, other, *, arguments) -> example`:
+      `other()` draws another example of the source, with the same `rng`, and
+      sends it through the operations before this one. It stands where all
+      examples are of one size.
     **checks: By argument; see `at_least`. The type comes from the function's
       annotation, `int` or `float`.
   """
 
   def add(function):
-    _REGISTRY[function.__name__] = _Entry(function, size, checks, lazy)
+    entry = _Entry(function, size, checks, lazy, mixes)
+    _REGISTRY[function.__name__] = entry
     return function
 
   return add
@@ -143,12 +171,38 @@ def _parse(spec: str) -> tuple[Op, ...]:
         f'{spec!r}: {sorted(after)[0]} comes after resize_image, where image '
         'and label differ in size; put resize_image last.'
       )
+  _check_mixing(spec, ops)
   return ops
+
+
+def _check_mixing(spec: str, ops: tuple[Op, ...]) -> None:
+  size = None
+  for op in ops:
+    if op.mixes and size is None:
+      raise OpsError(
+        f'{spec!r}: {op.name} puts parts of one picture over another, which '
+        'must be of one size; put it after random_crop(height, width), '
+        'class_crop(height, width) or resize(height, width).'
+      )
+    size = op.size(size)
+  mixing = [op.name for op in ops if op.mixes]
+  if len(mixing) > _MOST_MIXING:
+    raise OpsError(
+      f'{spec!r} has {len(mixing)} operations that need another picture '
+      f'({", ".join(mixing)}); expected at most {_MOST_MIXING}, as each may '
+      'double what is read for a crop.'
+    )
 
 
 def at_least(low: float) -> Check:
   """Check: `low` or more."""
   return lambda value, _: None if value >= low else f'{low} or more'
+
+
+def between(low: float, high: float) -> Check:
+  """Check: `low` to `high`, both included."""
+  wanted = f'{low} to {high}'
+  return lambda value, _: None if low <= value <= high else wanted
 
 
 def _usage(name: str) -> str:
@@ -160,8 +214,10 @@ def _usage(name: str) -> str:
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
-  signature = inspect.signature(_REGISTRY[name].function)
-  return dict(list(signature.parameters.items())[2:])  # not example, rng
+  entry = _REGISTRY[name]
+  parameters = inspect.signature(entry.function).parameters
+  given = 3 if entry.mixes else 2  # example, rng; other
+  return dict(list(parameters.items())[given:])
 
 
 def _parse_call(node: ast.AST) -> Op:

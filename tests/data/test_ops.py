@@ -133,6 +133,7 @@ _MOVES = st.lists(
       'random_crop(17, 23)',
       'random_crop(40, 9)',
       'random_crop(17, 23, 0.01)',
+      'class_crop(17, 23)',
       'random_flip()',
       'pad_to_multiple(8)',
     ]

@@ -147,6 +147,7 @@ def specs() -> list[tuple[str, bytes]]:
   texts = (
     'random_scale(0.5, 2.0) | random_crop(512, 1024) | random_flip()',
     'random_crop(h=5, w=7, max_class_fraction= .75 ) | photometric()',
+    'class_crop(5, 7, 1)|paste_rare(.5, max_share=.1)|cutmix(probability=1)',
     'pad_to_multiple(16) | resize_image(8, 12)',
     'resize( 0x10 , 12 )',
   )

@@ -13,7 +13,8 @@ from deeplax.data.spec import OpsError
 
 NAMES = st.sampled_from(
   ['random_scale', 'random_crop', 'random_flip', 'photometric', 'resize',
-   'resize_image', 'pad_to_multiple', 'exec', '__import__', 'ops.parse']
+   'class_crop', 'cutmix', 'paste_rare', 'resize_image', 'pad_to_multiple',
+   'exec', '__import__', 'ops.parse']
 )  # fmt: skip
 NUMBERS = st.one_of(
   st.integers(), st.floats(), st.booleans(), st.complex_numbers()
@@ -24,7 +25,9 @@ CALLS = st.builds(
   ),
   NAMES,
   st.lists(st.one_of(NUMBERS, st.text(max_size=5)), max_size=3),
-  st.lists(st.sampled_from(['', 'h', 'w', 'lo', 'k', 'x']), min_size=3),
+  st.lists(
+    st.sampled_from(['', 'h', 'w', 'lo', 'k', 'x', 'probability']), min_size=3
+  ),
 )
 SPECS = st.one_of(
   st.text(),
