@@ -109,7 +109,7 @@ def base() -> ml_collections.ConfigDict:
         bias_lr_mult=1.0,  # of biases, batch norm's not among them
         clip_norm=placeholder(float),
         accumulate=1,  # steps whose gradients are averaged
-        ema_decay=placeholder(float),
+        ema_decay=placeholder(float),  # 0.999: averaged parameters are kept
         skip_nonfinite=0,  # steps that may be left out for a NaN or infinity
       ),
       schedule=dict(
@@ -209,6 +209,40 @@ def voc(config: ml_collections.ConfigDict) -> None:
   _crop_to(config, side)
   # No picture has more than 500 rows or columns: one shape, one compilation.
   config.input.eval = f'pad_to_multiple({side})'
+
+
+def large_fov(config: ml_collections.ConfigDict) -> None:
+  """V1's head over the encoder of the config, at its stride."""
+  config.model.head = 'large_fov'
+  config.model.head_channels = 1024
+  config.model.atrous_rates = (6,)
+  config.model.decoder = 'none'
+
+
+def aspp_sum(config: ml_collections.ConfigDict) -> None:
+  """V2's head over the encoder of the config, at its stride and one scale."""
+  config.model.head = 'aspp_sum'
+  config.model.atrous_rates = (3, 6, 9, 12)
+  config.model.decoder = 'none'
+
+
+def no_decoder(config: ml_collections.ConfigDict) -> None:
+  """V3's network of V3+'s."""
+  config.model.decoder = 'none'
+
+
+def unet(config: ml_collections.ConfigDict) -> None:
+  """U-Net over the encoder of the config, as segmentation_models_pytorch's."""
+  config.model.output_stride = 32
+  config.model.head = 'none'
+  config.model.atrous_rates = ()
+  config.model.dropout = 0.0
+  config.model.decoder = 'unet'
+  config.model.logits_size = 3
+
+
+# Heads and decoders instead of V3+'s, all else equal: who is compared.
+FAMILY = {'v1': large_fov, 'v2': aspp_sum, 'v3': no_decoder, 'unet': unet}
 
 
 def aligned(config: ml_collections.ConfigDict) -> None:

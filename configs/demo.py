@@ -35,4 +35,4 @@ def get_config(argument: str = ''):
   config.log_every = 20
   config.eval_every = 150
   config.checkpoint_every = 150
-  return common.variants(config, argument)
+  return common.variants(config, argument, **common.FAMILY)

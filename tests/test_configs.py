@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from configs import camvid
 from deeplax import config as config_lib
 from deeplax import (
   data,
@@ -23,7 +24,7 @@ from deeplax import (
 from deeplax.data import ops
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PIECES = ('common', 'course')  # recipes that configs share
+PIECES = ('camvid', 'common', 'course')  # recipes that configs share
 NAMES = sorted(
   p.stem for p in (ROOT / 'configs').glob('[!_]*.py') if p.stem not in PIECES
 )
@@ -40,7 +41,17 @@ FAMILY = (
   'unet',
 )
 # Others in all but depth: their steps are traced, and not compiled for minutes.
-DEEPER = ('course_r101', 'course_r50', 'v3_r101', 'x71')
+DEEPER = (
+  'camvid_mobilenet_v2',
+  'camvid_r101',
+  'camvid_r50',
+  'camvid_unet',
+  'camvid_v1_vgg16',
+  'course_r101',
+  'course_r50',
+  'v3_r101',
+  'x71',
+)
 # Trainable parameters, as published, or as in the golden counts.
 COUNTS = {
   'v1_vgg16:voc': 20_505_429,
@@ -108,7 +119,10 @@ def test_smoke_of_a_deeper_one(name):
   mesh = sharding.make_mesh(**config.mesh)
   step, tx = recipe.make_step(config, info, model, mesh, None)
   variables = models.abstract_variables(model)
-  before = jax.eval_shape(lambda v: state.create_state(v, tx), variables)
+  ema = config.optimizer.ema_decay is not None
+  before = jax.eval_shape(
+    lambda v: state.create_state(v, tx, ema=ema), variables
+  )
   size = ops.crop_size(ops.parse(config.input.train))
   shape = (config.batch_size, *size)
   batch = {
@@ -202,6 +216,23 @@ def test_mobilenet_on_camvid_starts_from_weights_with_folded_statistics():
   assert config.init_from and config.model.freeze_encoder_bn
   module = importlib.import_module('configs.mobilenet_v2')
   assert f'--output={config.init_from}\n' in module.__doc__
+
+
+@pytest.mark.parametrize('name', [n for n in NAMES if n.startswith('camvid_')])
+def test_each_word_of_camvid_changes_something_and_is_valid(name):
+  plain = get(f'{name}:plain')
+  assert plain.dataset.name == 'camvid' and not plain.loss.class_weights
+  words = set(camvid.WORDS) - {'plain'}
+  found = {word: get(f'{name}:plain,{word}') for word in words}
+  for word, config in found.items():
+    validate(config)
+    assert config.to_json() != plain.to_json(), word
+  assert len({config.to_json() for config in found.values()}) == len(words)
+  half = ops.crop_size(ops.parse(found['half'].input.train))
+  assert half == (176, 176)
+  # Photometric changes can be left to the device only as the last of all.
+  both = get(f'{name}:cutmix').input.train
+  assert both.endswith('random_flip()|cutmix(0.5)|photometric()')
 
 
 def test_voc_recipes_of_the_first_papers_keep_their_crops():

@@ -17,7 +17,7 @@ from deeplax import config_files, open_keys, pretrained, saved_config
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
 CONFIGS = sorted((ROOT / 'configs').glob('[!_]*.py'))
-PIECES = ('common', 'course')  # recipes that configs share
+PIECES = ('camvid', 'common', 'course')  # recipes that configs share
 DOCUMENTS = (
   README,
   *CONFIGS,

@@ -15,6 +15,7 @@ RECIPE = (
   *('align_corners', 'input_norm', 'bn_decay', 'encoder_bn_epsilon'),
   *('freeze_bn', 'dtype', 'auxiliary', 'name'),
 )
+R18 = dict(encoder='resnet', variant=18)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,12 @@ RECIPE = (
     ('v3plus', dict(variant='101_v1c', output_stride=8), 'r101'),
     ('v3plus', dict(encoder='xception', variant=65), 'x65'),
     ('v3plus', dict(variant=18), 'camvid_r18'),
+    ('v1', dict(R18, output_stride=16, dropout=0.1), 'camvid_r18:v1'),
+    ('v2', dict(R18, output_stride=16, input_scales=()), 'camvid_r18:v2'),
+    ('v3', R18, 'camvid_r18:v3'),
+    ('unet', R18, 'camvid_r18:unet'),
+    ('v1', dict(dropout=0.5), 'camvid_v1_vgg16'),
+    ('unet', dict(variant='bn'), 'camvid_unet'),
     ('unet', {}, 'unet'),
     ('unet', dict(variant='bn'), 'unet:bn'),
     ('unet', dict(encoder='resnet', variant=50), 'unet:resnet'),

@@ -1,0 +1,28 @@
+"""U-Net on CamVid from scratch, to be compared with the DeepLabs.
+
+  python launch/train.py --config=configs/camvid_unet.py --seeds=3
+  python launch/evaluate.py --workdir=runs/camvid_unet --split=test
+
+The paper's U-Net (arXiv:1505.04597) with batch norm, by the recipe of
+configs/camvid_r18.py; its words are there, too. `camvid_r18.py:unet` is a U-Net
+over ResNet-18.
+
+Score: not yet run.
+"""
+
+from configs import camvid, common
+
+
+def get_config(argument: str = ''):
+  config = common.base()
+  config.model.encoder = 'unet'
+  config.model.variant = 'bn'
+  config.model.head = 'none'
+  config.model.atrous_rates = ()
+  config.model.dropout = 0.5
+  config.model.decoder = 'unet'
+  config.model.unet_channels = (512, 256, 128, 64)
+  config.model.unet_upsampling = 'transposed'
+  config.model.dtype = 'bfloat16'
+  camvid.recipe(config)
+  return common.variants(config, argument, **camvid.WORDS)
