@@ -79,6 +79,22 @@ def define_compare() -> Callable[[list[str]], tuple[list[str], str | None]]:
   return values
 
 
+def define_seeds() -> flags.FlagHolder:
+  """`--seeds=3`; not beside `--check` or `--replay`, which are of one seed."""
+  seeds = flags.DEFINE_integer(
+    'seeds', None, 'How many to train, from config.seed on; in seed_<n>.', 1
+  )
+  flags.register_multi_flags_validator(
+    ['seeds', 'check', 'replay'],
+    lambda found: (
+      found['seeds'] is None
+      or not any(found[name] for name in ('check', 'replay'))
+    ),
+    'checks and replays are of one seed: leave --seeds out',
+  )
+  return seeds
+
+
 def define_distributed() -> Callable[[], Job]:
   """The flags of a job of several processes, for `run`."""
   where = flags.DEFINE_string('coordinator', None, 'host:port of process 0.')

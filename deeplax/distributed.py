@@ -5,6 +5,7 @@ heartbeats tell when one of them is gone.
 """
 
 import contextlib
+import contextvars
 import dataclasses
 import glob
 import importlib.util
@@ -142,6 +143,22 @@ def is_first() -> bool:
   return jax.process_index() == 0
 
 
+@contextlib.contextmanager
+def one_of_several(run: str) -> Iterator[None]:
+  """Within it the names of places are those of one run of the job.
+
+  JAX lets each be used once.
+
+  Args:
+    run: Its name, once a job.
+  """
+  token = _RUN.set(f'{run}/')
+  try:
+    yield
+  finally:
+    _RUN.reset(token)
+
+
 def barrier(name: str) -> None:
   """Returns when every process of the job is here.
 
@@ -153,7 +170,7 @@ def barrier(name: str) -> None:
   """
   client = _state().client
   if client is not None:
-    client.wait_at_barrier(f'deeplax/{name}', _LONG * 1000)
+    client.wait_at_barrier(f'deeplax/{_RUN.get()}{name}', _LONG * 1000)
 
 
 @contextlib.contextmanager
@@ -184,7 +201,7 @@ def agree(name: str, value: str, advice: str) -> None:
   state = _state()
   if state.client is None:
     return
-  key = f'deeplax/agree/{name}'
+  key = f'deeplax/agree/{_RUN.get()}{name}'
   if state.process_id == 0:
     state.client.key_value_set(key, value)
   first = state.client.blocking_key_value_get(key, _LONG * 1000)
@@ -199,6 +216,7 @@ def agree(name: str, value: str, advice: str) -> None:
 
 
 _LONG = 24 * 3600  # seconds; the watching is done by others
+_RUN = contextvars.ContextVar('run', default='')
 
 
 def _state():

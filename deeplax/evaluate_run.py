@@ -1,5 +1,6 @@
 """Evaluates the checkpoint of a run, at any stride and scales, in words."""
 
+import dataclasses
 import logging
 import os
 import pathlib
@@ -162,6 +163,7 @@ def evaluate_run(
       )
       print(f'Written to {path}')
       print(f'Report: {report.write(workdir, path)}')
+      evaluation = dataclasses.replace(evaluation, file=path)
     evaluations.append(evaluation)
     costs.append(measured)
   if len(strides) > 1 and jax.process_index() == 0:

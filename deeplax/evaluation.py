@@ -1,6 +1,7 @@
 """What one evaluation found."""
 
 import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ class Evaluation:
     refined: The same after the CRF, if there is one.
     measures: Of the predictions, after the CRF if there is one; None unless
       asked for.
+    file: The JSON that it was written to; None where it was not, as by all
+      processes of a job but the first.
   """
 
   scalars: dict[str, float]
@@ -33,3 +36,4 @@ class Evaluation:
   skipped: int
   refined: 'Evaluation | None' = None
   measures: Measures | None = None
+  file: pathlib.Path | None = None

@@ -7,6 +7,7 @@ import json
 import math
 import pathlib
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -50,23 +51,9 @@ def write(
   Raises:
     RunError: The folder can't be written.
   """
-  words = [f'os{options["output_stride"]}']
-  if options['scales'] != [1.0]:
-    words.append('scales' + '_'.join(f'{s:g}' for s in options['scales']))
-  words += ['flip'] * options['flip']
-  if options['window']:
-    words.append('window{}x{}'.format(*options['window']))
-  if options['max_pictures']:
-    words.append(f'first{options["max_pictures"]}')
-  words += ['crf'] * (options['crf'] is not None)
-  name = '-'.join([split.replace('/', '_'), str(step), *words])
+  name = name_of(split, step, options)
   folder = workdir / 'evaluation' / name
-  try:
-    folder.mkdir(parents=True, exist_ok=True)
-  except OSError as error:
-    raise RunError(
-      f'{folder} can not be written ({error.strerror}).'
-    ) from error
+  make_folder(folder)
   path = folder.with_name(f'{name}.json')
   refined = evaluation.refined
   result = {
@@ -106,6 +93,32 @@ def write(
       )
   writer.close()
   return path
+
+
+def name_of(split: str, step: int | None, options: Mapping[str, Any]) -> str:
+  """Of the files of an evaluation; `step` may be left out."""
+  words = [split.replace('/', '_')]
+  words += [] if step is None else [str(step)]
+  words.append(f'os{options["output_stride"]}')
+  if options['scales'] != [1.0]:
+    words.append('scales' + '_'.join(f'{s:g}' for s in options['scales']))
+  words += ['flip'] * options['flip']
+  if options['window']:
+    words.append('window{}x{}'.format(*options['window']))
+  if options['max_pictures']:
+    words.append(f'first{options["max_pictures"]}')
+  words += ['crf'] * (options['crf'] is not None)
+  return '-'.join(words)
+
+
+def make_folder(folder: pathlib.Path) -> None:
+  """Makes a folder of evaluations; RunError if it can't be written."""
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise RunError(
+      f'{folder} can not be written ({error.strerror}).'
+    ) from error
 
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:

@@ -161,13 +161,18 @@ class Stop:
 def stoppable() -> Iterator[Stop]:
   """Within it a signal ends a run so that the same command can go on.
 
+  One that was put off, and came too late to stop anything, is passed on to such
+  a `Stop` around this one.
+
   Raises:
     Stopped: Instead of the KeyboardInterrupt of a signal that came while
       nothing had begun that could be finished.
   """
-  stop = Stop()
+  stop, around = Stop(), []
 
   def handler(before):
+    around.extend([before.stop] if hasattr(before, 'stop') else [])
+
     def handle(number, frame):
       def otherwise():
         if callable(before):
@@ -177,11 +182,14 @@ def stoppable() -> Iterator[Stop]:
       if stop.take(number, otherwise) and hasattr(before, 'forget'):
         before.forget()
 
+    handle.stop = stop
     return handle
 
   with _handlers(handler, replacing=lambda h: h is not signal.SIG_IGN):
     try:
       yield stop
+      for other in around:
+        other.signal = other.signal or stop.signal
     except Stopped:
       raise
     except KeyboardInterrupt as error:

@@ -39,6 +39,8 @@ def words(
   if workdir_lib.has_checkpoint(workdir):
     newest = checkpoint.steps(workdir)[0][-1]
     start = f'goes on from step {newest}'
+    if workdir_lib.is_complete(workdir):
+      start = f'complete, {newest} steps'
   return '\n'.join(
     [
       f'data     {dataset.name}: {num_train} pictures of '

@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import pathlib
+import re
 import socket
 import tempfile
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import ml_collections
 
 from deeplax import atomic, checkpoint, saved_config
+from deeplax.data.errors import first_few
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError, UserError
 
@@ -111,6 +113,7 @@ def check(workdir: pathlib.Path, config: ml_collections.ConfigDict) -> None:
     RunError: It holds another's.
   """
   path = workdir / CONFIG
+  _refuse_seeds(workdir, 'Go on with --seeds, or choose another --workdir')
   if (workdir / CONVERSION).exists():
     raise RunError(
       f'{workdir} holds weights that launch/convert.py wrote, no run to go on '
@@ -131,6 +134,67 @@ def has_checkpoint(workdir: pathlib.Path) -> bool:
   """Whether there is anything to go on from."""
   folder = workdir / 'checkpoints'
   return folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir())
+
+
+def seeds(workdir: pathlib.Path) -> dict[int, pathlib.Path]:
+  """The runs in a folder of several seeds of one config, by seed.
+
+  Returns:
+    Nothing where there are none, or where the folder is a run itself.
+  """
+  if (workdir / CONFIG).exists() or not workdir.is_dir():
+    return {}
+  named = (
+    (re.fullmatch(r'seed_(0|[1-9]\d*)', path.name), path)
+    for path in workdir.iterdir()
+  )
+  return dict(
+    sorted((int(m[1]), p) for m, p in named if m and (p / CONFIG).exists())
+  )
+
+
+def seed_folder(workdir: pathlib.Path, seed: int) -> pathlib.Path:
+  """Where `seeds` finds the run of a seed."""
+  return workdir / f'seed_{seed}'
+
+
+def complete_seeds(workdir: pathlib.Path) -> dict[int, pathlib.Path]:
+  """Those of `seeds` that are at their end; the others are said.
+
+  Raises:
+    RunError: None is.
+  """
+  found = seeds(workdir)
+  complete = {s: folder for s, folder in found.items() if is_complete(folder)}
+  left = ', '.join(str(seed) for seed in found if seed not in complete)
+  if not complete:
+    raise RunError(
+      f'{workdir}: no seed is trained to its end (seeds {left}). The command '
+      'that trained them goes on.'
+    )
+  if left:
+    log.warning('%s: not trained to the end, left out: seeds %s', workdir, left)
+  return complete
+
+
+def is_complete(workdir: pathlib.Path) -> bool:
+  """Whether a run is at its end, and its last step evaluated."""
+  if not has_checkpoint(workdir):
+    return False
+  last = checkpoint.steps(workdir)[0][-1]
+  total = saved_config.load(workdir / CONFIG).get('total_steps')
+  return last == total and last in checkpoint.read_scores(
+    workdir / 'checkpoints'
+  )
+
+
+def _refuse_seeds(workdir, advice='Choose one of them'):
+  found = seeds(workdir)
+  if found:
+    raise RunError(
+      f'{workdir} is not a run, it holds one for each seed of a config. '
+      f'{advice}: {first_few(found.values())}.'
+    )
 
 
 def load_run(
@@ -167,6 +231,7 @@ def load_config(
   Raises:
     RunError: If the folder is no run.
   """
+  _refuse_seeds(workdir)
   config = saved_config.load(workdir / CONFIG)
   missing = {'dataset', 'input', 'model', 'loss'} - {*config}
   if missing:
@@ -189,6 +254,7 @@ def load_weights(
   workdir: pathlib.Path, **which: Any
 ) -> tuple[dict[str, Any], int]:
   """As `checkpoint.load_variables`, and one error for all kinds of damage."""
+  _refuse_seeds(workdir)
   try:
     return checkpoint.load_variables(workdir, **which)
   except UserError:

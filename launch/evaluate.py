@@ -1,4 +1,4 @@
-"""Evaluates a run's checkpoint on a whole split.
+"""Evaluates a run's checkpoint, or each seed's, on a whole split.
 
 python launch/evaluate.py --workdir=runs/r101 --output_stride=16,8 --flip
 python launch/evaluate.py --workdir=runs/v1_vgg16 --crf
@@ -14,7 +14,7 @@ from absl import flags
 
 from deeplax import cli, cli_flags
 
-WORKDIR = flags.DEFINE_string('workdir', None, 'Of a run.')
+WORKDIR = flags.DEFINE_string('workdir', None, 'Of a run, or of seeds.')
 COMPARE = cli_flags.define_compare()
 SPLIT = flags.DEFINE_string('split', None, "Default: the config's eval_split.")
 STEP = flags.DEFINE_integer('step', None, 'Default: the best one.')
@@ -38,7 +38,7 @@ def main(argv):
   runs, output = COMPARE(argv[1:])
   from deeplax import report
   from deeplax.crf_search import crf_search
-  from deeplax.evaluate_run import evaluate_run
+  from deeplax.evaluate_seeds import evaluate
 
   if runs:
     return report.compare(runs, output)
@@ -53,7 +53,7 @@ def main(argv):
     crf_search(WORKDIR.value, **options)
   else:
     options.update(batch_size=BATCH.value, spatial=SPATIAL.value)
-    evaluate_run(WORKDIR.value, **options)
+    return evaluate(WORKDIR.value, **options)
 
 
 if __name__ == '__main__':

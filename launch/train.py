@@ -3,6 +3,7 @@
 python launch/train.py --config=configs/demo.py
 python launch/train.py --config=configs/r101.py:smoke --workdir=/tmp/smoke
 python launch/train.py --config=configs/folder.py --config.dataset.dir=mine
+python launch/train.py --config=configs/demo.py --seeds=3
 python launch/train.py --config=configs/demo.py --check=overfit
 python launch/train.py --replay=runs/r101/bad_steps/1234
 """
@@ -15,7 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 from ml_collections import config_flags
 
-from deeplax import cli, cli_flags, config_files, distributed, interrupt
+from deeplax import cli, cli_flags, config_files, interrupt
 
 CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'A file of configs/, run as code; variants after a colon.'
@@ -29,6 +30,7 @@ CHECK = flags.DEFINE_enum(
 REPLAY = flags.DEFINE_string(
   'replay', None, 'Folder of a step that was not finite: runs it with checks.'
 )
+SEEDS = cli_flags.define_seeds()
 PROCESSES = cli_flags.define_distributed()
 
 
@@ -48,12 +50,9 @@ def main(argv):
     return run(CHECK.value, CONFIG.value, workdir, print)
   with interrupt.stoppable():  # the import takes seconds
     # Imported here: worker processes import this file again.
-    from deeplax.train import train_and_evaluate
+    from deeplax.train_command import train_command
 
-    scalars = train_and_evaluate(CONFIG.value, workdir)
-  if distributed.is_first():
-    miou = scalars.get('val/miou', float('nan'))
-    print(f'val mIoU {miou:.4f}. Everything lies in {workdir}')
+    train_command(CONFIG.value, workdir, SEEDS.value)
 
 
 if __name__ == '__main__':

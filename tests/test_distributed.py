@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 
 import jax
 import numpy as np
@@ -240,6 +241,37 @@ def test_a_job_waits_no_longer_than_it_is_told(runs, tmp_path):
 def test_flags_that_do_not_go_together(job, words):
   with pytest.raises(ConfigError, match=words):
     job.check()
+
+
+class Client:
+  """As JAX's, which takes each name once."""
+
+  def __init__(self):
+    self.places, self.values = [], {}
+
+  def wait_at_barrier(self, name, _):
+    assert name not in self.places
+    self.places.append(name)
+
+  def key_value_set(self, key, value):
+    assert key not in self.values
+    self.values[key] = value
+
+  def blocking_key_value_get(self, key, _):
+    return self.values[key]
+
+
+def test_a_job_has_several_runs(monkeypatch):
+  state = types.SimpleNamespace(client=Client(), process_id=0)
+  monkeypatch.setattr(distributed, '_state', lambda: state)
+  for run in ('seed_0', 'seed_1'):
+    with distributed.one_of_several(run):
+      with distributed.first_alone('workdir'):
+        pass
+      distributed.agree('the config', run, '')
+  distributed.barrier('workdir')
+  assert len(state.client.places) == 3
+  assert {*state.client.values.values()} == {'seed_0', 'seed_1'}
 
 
 SLURM = {

@@ -21,6 +21,7 @@ ALONE = {
   'errors',
   'atomic',
   'dry_run',
+  'spread',
 }
 ALLOWED = {
   'checksums': {'atomic'},
@@ -53,6 +54,7 @@ ALLOWED = {
     'measures',
     'metrics',
     'report',
+    'spread',
     'workdir',
   },
   'upsampled': {'losses', 'metrics', 'ops'},

@@ -173,3 +173,16 @@ def test_what_libraries_make_of_it_is_an_interrupt_still():
       raise ValueError('while reading') from error
   with pytest.raises(ValueError, match='as ever'), interrupt.insistent():
     raise ValueError('as ever')
+
+
+def test_what_came_too_late_is_passed_on():
+  with interrupt.stoppable() as around:
+    with interrupt.stoppable() as stop:
+      stop.put_off = True
+      assert not around
+      signal.raise_signal(signal.SIGTERM)
+    assert around.name == 'SIGTERM'
+    with interrupt.stoppable() as stop:
+      assert not stop
+  with interrupt.stoppable() as stop:
+    assert not stop

@@ -10,14 +10,21 @@ ones. The position in the data needs no entry: it is a function of the step.
 
 from deeplax.checkpoint.checkpointer import Checkpointer
 from deeplax.checkpoint.folder import set_damaged_aside
-from deeplax.checkpoint.scores import BEST_METRIC, SCORES
+from deeplax.checkpoint.scores import (
+  BEST_METRIC,
+  SCORES,
+  best_step,
+  read_scores,
+)
 from deeplax.checkpoint.variables import load_variables, save_variables, steps
 
 __all__ = [
   'BEST_METRIC',
   'SCORES',
   'Checkpointer',
+  'best_step',
   'load_variables',
+  'read_scores',
   'save_variables',
   'set_damaged_aside',
   'steps',

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from deeplax import atomic, dry_run
 from deeplax.errors import RunError, UserError
-from deeplax.report import page, saved
+from deeplax.report import page, saved, seeds
 
 log = logging.getLogger('deeplax')
 
@@ -36,9 +36,10 @@ def compare(
   """Writes one page of the last evaluations of several runs.
 
   A run without one, or of other classes than the first, is left out and said.
+  Of a folder of seeds they are the means over the seeds.
 
   Args:
-    workdirs: Of runs.
+    workdirs: Of runs, or of seeds.
     output: An HTML file; default: `report/index.html` beside the first workdir.
 
   Returns:
@@ -56,7 +57,7 @@ def compare(
   runs, left_out = [], []
   for path in paths:
     try:
-      run = saved.load(path)
+      run = seeds.load(path)
     except UserError as error:
       left_out.append(str(error))
       continue
@@ -79,6 +80,7 @@ def compare(
   dry_run.ends_here(
     lambda: f'{", ".join(r.name for r in runs)} would be compared in {output}.'
   )
+  print(seeds.table(runs))
   print(f'Report: {_publish(pathlib.Path(output), runs)}')
   return int(bool(left_out))
 

@@ -16,6 +16,7 @@ from deeplax.errors import RunError
 from deeplax.evaluation_files import PICTURES
 from deeplax.measures.worst import Picture
 from deeplax.report import checks
+from deeplax.spread import Spread
 
 # What JSON of another form than ours raises.
 _DAMAGE = (
@@ -45,6 +46,7 @@ class Run:
     measures: As of `Measures.figures`, NaN where there is no figure.
     pictures: The worst ones; empty if those there are of another evaluation.
     views: Output stride, scales and so on, in words.
+    spreads: By name, where this is the mean over several seeds, see `seeds`.
   """
 
   name: str
@@ -58,6 +60,7 @@ class Run:
   measures: Mapping[str, Any]
   pictures: list[Picture]
   views: str
+  spreads: Mapping[str, Spread] = dataclasses.field(default_factory=dict)
 
   def figure(self, name: str) -> float:
     """A scalar; NaN if there is none."""

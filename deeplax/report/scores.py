@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from deeplax import metrics
-from deeplax.report import markup
+from deeplax.report import markup, seeds
 from deeplax.report.markup import Column
 from deeplax.report.saved import Run
 
@@ -120,6 +120,7 @@ def _compared(runs):
     [run.figure('mean_accuracy') for run in runs],
     [run.measures['calibration']['ece'] for run in runs],
   ]
+  names = (*('miou', seeds.BOUNDARY, 'pixel_accuracy'), 'mean_accuracy')
   best = [_best(values, low=i == 4) for i, values in enumerate(table)]
   rows = []
   for r, run in enumerate(runs):
@@ -131,7 +132,8 @@ def _compared(runs):
     ]
     for i, values in enumerate(table):
       show = markup.meter if i < 2 else markup.cell
-      cells.append(show(values[r], best=r in best[i]))
+      words = _words(run, (*names, seeds.CALIBRATION)[i])
+      cells.append(show(values[r], words, best=r in best[i]))
     cost = run.result['cost'] or {}
     milliseconds = cost.get('milliseconds') or math.nan
     memory = (cost.get('memory') or math.nan) / 2**20
@@ -181,7 +183,10 @@ def _classes_compared(runs):
     values = [run.figure(f'iou/{name}') for run in runs]
     best = _best(values)
     cells = [markup.head(name, info.palette[i])]
-    cells += [markup.meter(v, best=r in best) for r, v in enumerate(values)]
+    cells += [
+      markup.meter(v, _words(runs[r], f'iou/{name}'), best=r in best)
+      for r, v in enumerate(values)
+    ]
     rows.append(''.join([*cells, _frequency(share, i)]))
   return markup.section(
     'classes',
@@ -210,6 +215,14 @@ def _categories(runs):
   return markup.details(
     'By category', markup.table('categories', columns, rows)
   )
+
+
+def _words(run, name):
+  """Mean and deviation, for the mean over seeds; else None."""
+  found = run.spreads.get(name)
+  if found is None or math.isnan(found.std):
+    return None
+  return f'{markup.percent(found.mean)} ± {markup.percent(found.std)}'
 
 
 def _share(run):
