@@ -46,7 +46,7 @@ def main(argv):
     configs = config_files.load_all(CONFIGS.value)
     lines = compare.compare(configs, size=SIZE.value or (512, 1024))
   elif CONFIG.value is None:
-    return cli.fail('give --config, or --compare for the whole family.', 2)
+    return cli.fail('give --config, --compare or --papers.', 2)
   else:
     memory = MEMORY.value or BATCH.value is not None
     lines = describe.describe(
