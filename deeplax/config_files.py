@@ -18,13 +18,19 @@ def load_all(names: Sequence[str]) -> dict[str, object]:
   """Configs by name, such as `r101` or `r101:os16+camvid`, of configs/.
 
   Raises:
-    ConfigError: A name is that of no config, or a variant does not exist.
+    ConfigError: A name is that of no config, or of a piece that configs share,
+      or a variant does not exist.
   """
   result = {}
   for name in names:
     file, _, argument = name.partition(':')
     try:
       module = importlib.import_module(f'configs.{file}')
+      if not hasattr(module, 'get_config'):
+        raise ValueError(
+          'a piece that configs share, and none by itself: it has no '
+          'get_config(). Give names such as r101, unet:smoke.'
+        )
       result[name] = module.get_config(argument.replace('+', ','))
     except ModuleNotFoundError as error:
       raise ConfigError(

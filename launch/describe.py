@@ -2,9 +2,9 @@
 
 python launch/describe.py --config=configs/r101.py
 python launch/describe.py --config=configs/r101.py --size=1024x2048
-python launch/describe.py --config=configs/r101.py --batch_size=8
 python launch/describe.py --compare
 python launch/describe.py --compare --configs=unet,r101:os16 --size=256x512
+python launch/describe.py --papers
 """
 
 import pathlib
@@ -27,9 +27,8 @@ BATCH = flags.DEFINE_integer(
 MEMORY = flags.DEFINE_bool(
   'memory', False, 'Compile the training step and say what memory it needs.'
 )
-COMPARE = flags.DEFINE_bool(
-  'compare', False, 'One table of several networks, timed on this device.'
-)
+COMPARE = flags.DEFINE_bool('compare', False, 'Several networks, timed here.')
+PAPERS = flags.DEFINE_bool('papers', False, 'Recipes beside the papers.')
 CONFIGS = flags.DEFINE_list(
   'configs',
   'unet,v1_vgg16,v2_r101,v3_r50,v3_r101,r101,x65,x71,mobilenet_v2',
@@ -39,17 +38,18 @@ CONFIGS = flags.DEFINE_list(
 
 def main(argv):
   del argv
-  from deeplax.compare import compare
-  from deeplax.describe import describe
+  from deeplax import compare, describe, papers_table
 
-  if COMPARE.value:
+  if PAPERS.value:
+    lines = papers_table.of_project()
+  elif COMPARE.value:
     configs = config_files.load_all(CONFIGS.value)
-    lines = compare(configs, size=SIZE.value or (512, 1024))
+    lines = compare.compare(configs, size=SIZE.value or (512, 1024))
   elif CONFIG.value is None:
-    return cli.fail('give --config, or --compare for the whole family.', 2)
+    return cli.fail('give --config, --compare or --papers.', 2)
   else:
     memory = MEMORY.value or BATCH.value is not None
-    lines = describe(
+    lines = describe.describe(
       CONFIG.value, size=SIZE.value, batch_size=BATCH.value, memory=memory
     )
   for line in lines:
