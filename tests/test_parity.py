@@ -5,6 +5,7 @@ Same weights and batches, both drawn again here; PyTorch is not needed.
 
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,7 +13,6 @@ from tests.side_by_side import batches, ours, recipe, weights
 from tests.side_by_side.curve import difference
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden' / 'parity_r18.npz'
-STEPS = 20
 CLASSES = 19
 
 
@@ -24,12 +24,12 @@ def golden():
 
 @pytest.fixture(scope='module')
 def config():
-  return recipe.make_config(**recipe.SMALL)
+  return recipe.make_config(dtype='float64')
 
 
 @pytest.fixture(scope='module')
-def drawn(config):
-  return batches.draw(config, STEPS)
+def drawn(config, golden):
+  return batches.draw(config, len(golden['losses']))
 
 
 @pytest.fixture(scope='module')
@@ -44,9 +44,11 @@ def test_it_starts_as_pytorch_did(golden, drawn, start):
 
 
 def test_losses_equal_pytorchs(golden, config, drawn, start):
-  found = ours.train(config, drawn, start, evaluate=False)
-  assert found.rates == pytest.approx(golden['rates'][:STEPS], rel=1e-6)
-  apart = difference(found.losses, golden['losses'][:STEPS])
+  with jax.enable_x64(True):
+    found = ours.train(config, drawn, start, evaluate=False, in_a_hurry=True)
+  assert found.rates == pytest.approx(golden['rates'], rel=1e-9)
+  apart = difference(found.losses, golden['losses'])
   print(apart)  # shown by pytest -rP
-  assert apart[:5].max() <= 1e-4
-  assert apart.max() <= 1e-2
+  # Rounding grows a hundred thousand times over these steps, in PyTorch too.
+  assert apart[:5].max() <= 1e-10
+  assert apart.max() <= 1e-8

@@ -61,12 +61,12 @@ def table(curves: dict[str, Curve]) -> str:
 
 
 def compare(found: Curve, expected: Curve) -> dict[str, float]:
-  """Relative differences: largest of the first five steps, and so on."""
+  """Relative differences: of the first step, the largest of five, ..."""
   single = difference(found.losses, expected.losses)
   smoothed = difference(smooth(found.losses), smooth(expected.losses))
   return {
+    'first_step': float(single[0]),
     'first_5_steps': float(single[:5].max()),
-    'first_20_steps': float(single[:20].max()),
     'worst_step': float(single.max()),
     'worst_mean_of_20': float(smoothed.max()),
     'mean_of_last_20': float(smoothed[-1]),

@@ -16,6 +16,12 @@ from deeplax import data, models, pretrained, recipe, sharding
 from deeplax.state import create_state
 from tests.side_by_side.curve import Curve
 
+# Of XLA. A step of a small network takes twice as long, compilation half.
+HASTE = {
+  'xla_backend_optimization_level': 0,
+  'xla_llvm_disable_expensive_passes': True,
+}
+
 
 def train(
   config: ml_collections.ConfigDict,
@@ -23,6 +29,7 @@ def train(
   weights: dict[str, np.ndarray],
   *,
   evaluate: bool = True,
+  in_a_hurry: bool = False,
 ) -> Curve:
   """Trains on all the batches there are, of a run of `config.total_steps`.
 
@@ -31,6 +38,7 @@ def train(
     batches: Of `batches.draw`.
     weights: Of `weights.initial`.
     evaluate: Whether the curve has figures of the eval split, too.
+    in_a_hurry: Compiles with less care, which pays for a few steps.
   """
   config_lib.validate(config)
   info = data.info(config.dataset.name, config.dataset.dir)
@@ -41,18 +49,19 @@ def train(
   variables = _imported(model, options, weights)
   state = create_state(sharding.put_replicated(variables, mesh), tx)
   state = sharding.put_replicated(state, mesh)
-  rows, start = [], time.perf_counter()
   valid = np.ones(config.batch_size, bool)
+  batches = [
+    sharding.put_batch({'image': image, 'label': label, 'valid': valid}, mesh)
+    for image, label in zip(batches['image'], batches['label'])
+  ]
+  if in_a_hurry:
+    train_step = train_step.lower(state, batches[0]).compile(HASTE)
+  rows, start = [], time.perf_counter()
   bar = tqdm.tqdm(
-    zip(batches['image'], batches['label']),
-    desc='deeplax',
-    total=len(batches['image']),
-    leave=False,
-    disable=not sys.stderr.isatty(),
+    batches, desc='deeplax', leave=False, disable=not sys.stderr.isatty()
   )
-  for image, label in bar:
-    batch = {'image': image, 'label': label, 'valid': valid}
-    state, metrics = train_step(state, sharding.put_batch(batch, mesh))
+  for batch in bar:
+    state, metrics = train_step(state, batch)
     rows.append((metrics['loss'], metrics['learning_rate']))
   losses, rates = np.array(jax.device_get(rows), np.float64).T
   seconds = time.perf_counter() - start
