@@ -1,0 +1,54 @@
+"""Draws two trainings: their losses, and how far these are apart."""
+
+import io
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tests.side_by_side.curve import Curve, difference, smooth
+
+
+def draw(curves: dict[str, Curve], title: str) -> bytes:
+  """A PNG of 900x350.
+
+  Args:
+    curves: `'PyTorch'`, `'deeplax'` and `'nudged'`, PyTorch again.
+    title: Above it all.
+  """
+  figure = Figure(figsize=(9, 3.5), dpi=100, layout='constrained')
+  figure.suptitle(title, fontsize=10)
+  left, right = figure.subplots(1, 2)
+  torch, deeplax = curves['PyTorch'], curves['deeplax']
+  steps = np.arange(1, len(torch.losses) + 1)
+  left.plot(steps, torch.losses, color='#f2a16b', linewidth=4, label='PyTorch')
+  left.plot(
+    steps, deeplax.losses, color='#1f3b73', linewidth=1, label='deeplax'
+  )
+  left.set(xlabel='step', ylabel='loss', title='loss of each batch')
+  left.legend(frameon=False)
+  for name, label, color in (
+    ('nudged', 'PyTorch, weights changed by 1e-7', '#b0b0b0'),
+    ('deeplax', 'deeplax', '#1f3b73'),
+  ):
+    losses = curves[name].losses
+    apart = difference(losses, torch.losses)
+    smoothed = difference(smooth(losses), smooth(torch.losses))
+    right.semilogy(steps, apart, color=color, linewidth=0.6)
+    right.semilogy(
+      steps[-len(smoothed) :],
+      smoothed,
+      color=color,
+      linewidth=2,
+      label=label,
+    )
+  right.axhline(0.02, color='#c0392b', linewidth=0.8, linestyle='--')
+  right.annotate('2 %', (1, 0.024), color='#c0392b', fontsize=8)
+  right.set(xlabel='step', title='apart from PyTorch; thick: means of 20 steps')
+  right.legend(frameon=False, loc='lower right', fontsize=8)
+  for axes in (left, right):
+    axes.title.set_fontsize(9)
+    axes.spines[['top', 'right']].set_visible(False)
+  content = io.BytesIO()
+  FigureCanvasAgg(figure).print_png(content)
+  return content.getvalue()
