@@ -36,6 +36,7 @@ def get_config(argument: str = ''):
   config.model.variant = '101_v1c'
   config.model.output_stride = 8
   config.model.auxiliary = True
+  config.model.bn_unbiased = True
   config.model.dtype = 'bfloat16'
   config.schedule.end = 1e-4
   config.total_steps = 80_000

@@ -34,13 +34,14 @@ def get_config(argument: str = ''):
   return v3plus('65', argument)
 
 
-def v3plus(variant: str, argument: str):
+def v3plus(variant: str, argument: str, *, image_pooling: bool = True):
   """The paper's network over an Aligned Xception, and its recipe."""
   config = common.base()
   common.tf_deeplab(config)
   config.model.encoder = 'xception'
   config.model.variant = variant
   config.model.head_separable = True
+  config.model.image_pooling = image_pooling
   config.model.decoder_separable = True
   config.model.input_norm = 'symmetric'
   config.model.encoder_bn_epsilon = 1e-3

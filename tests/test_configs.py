@@ -58,7 +58,7 @@ COUNTS = {
   'v2_r101:voc': 44_048_532,
   'x65:voc': 41_055_413,
   'x65': 41_054_899,
-  'x71': 43_477_323,
+  'x71': 42_886_987,
   'v3_r50:voc,torchvision': 42_004_074,
   'v3_r101:voc,torchvision': 60_996_202,
   # 31,031,810 with 2 classes; the last 1x1 has 64 weights and a bias a class.

@@ -1,7 +1,5 @@
 """The course project's DeepLabV3, trained by its notebook."""
 
-from configs.papers import reasons
-
 _COURSE = dict(
   optimizer=('Adam, 0.9, 0.999', 'upstream train.py; PyTorch'),
   learning_rate=('0.0001', 'notebook 0b6a6ad, 7204707, cbe0dea'),
@@ -49,7 +47,6 @@ _REASONS = dict(
   'weights of the ResNet and gives `--config.init_from`.',
   batch='3 pictures go to 1 or 3 devices only; 4 is what the last leg had.',
   augmentation='Nearest pixels make edges of the picture jagged.',
-  running_variance=reasons.BIASED,
   eval_input='Every score here is taken at the size of the labels, as the '
   "official scorer's; upstream's mIoU, too.",
 )

@@ -48,7 +48,6 @@ _STRIDE_8 = dict(
 )
 _REASONS = dict(
   initial_weights=reasons.WEIGHTS,
-  running_variance=reasons.BIASED,
   head="The paper's head: dense, 256 channels, joined by a 1x1.",
   decoder="The paper's decoder: dense, 256 channels.",
   precision='Half the memory for features. Logits and parameters stay float32.',

@@ -4,11 +4,6 @@ WEIGHTS = (
   "Others' weights are no part of this project: commands in the config's "
   'docstring make them and give `--config.init_from`. Without it all is fresh.'
 )
-BIASED = (
-  'Open: PyTorch divides running variances by n - 1. It matters where n is '
-  'small, as behind the mean of the picture, whose n is the batch. '
-  '`--config.model.bn_unbiased=True`'
-)
 STEPS_OF_SCALE = 'Scales are drawn from the whole range: there are no steps.'
 DEPTHWISE = 'decay_mask tells kernels from vectors, not kinds of kernels.'
 RESIZED = (

@@ -97,11 +97,7 @@ PAPERS = {
       **_XCEPTION,
       'head': ('ASPP of 256, separable', 'V3+ 4.5, table 7'),
     },
-    reasons={
-      **_XCEPTION_REASONS,
-      'head': 'Open: the published network has no mean of the picture. '
-      '`--config.model.image_pooling=False`',
-    },
+    reasons=_XCEPTION_REASONS,
   ),
   'v3_r101': dict(
     title="DeepLabV3 over ResNet-101; the authors'.",
