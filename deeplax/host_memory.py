@@ -30,7 +30,8 @@ def keep_freed_memory() -> bool:
   if mallopt is None:  # not glibc
     return False
   # One heap for all threads: those of their own can't hold large pieces.
-  settings = ((_MMAP_MAX, 0), (_ARENA_MAX, 1), (_TRIM_THRESHOLD, 2**31 - 1))
+  # -1 is never: the most that an int holds is less than large steps free.
+  settings = ((_MMAP_MAX, 0), (_ARENA_MAX, 1), (_TRIM_THRESHOLD, -1))
   return all(mallopt(name, value) for name, value in settings)
 
 

@@ -31,6 +31,25 @@ for _ in range(12):
 print(min(counts))
 """
 
+# More than the largest threshold that mallopt's int can name. Nothing is
+# written to it, so that it takes no memory.
+LARGE = """
+import ctypes
+from deeplax import host_memory
+assert host_memory.keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+libc.sbrk.argtypes, libc.sbrk.restype = [ctypes.c_ssize_t], ctypes.c_void_p
+before = libc.sbrk(0)
+piece = libc.malloc(5 << 29)
+assert piece, 'no room'
+end = libc.sbrk(0)
+assert end >= before + (5 << 29)
+libc.free(piece)
+assert libc.sbrk(0) == end, 'it was given back'
+"""
+
 
 @pytest.mark.skipif(
   not sys.platform.startswith('linux'), reason='glibc on Linux only'
@@ -52,6 +71,20 @@ def test_a_step_finds_its_memory_again():
   # The fewest of a step: another thread's small piece may lie in the hole that
   # a step has left, and the next step then grows the heap.
   assert kept < 0.5 * left and left > 1000, (kept, left)
+
+
+@pytest.mark.skipif(
+  not sys.platform.startswith('linux'), reason='glibc on Linux only'
+)
+def test_large_pieces_are_kept_too():
+  done = subprocess.run(
+    [sys.executable, '-c', LARGE],
+    env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
 
 
 def test_an_accelerator_is_left_alone(monkeypatch):
