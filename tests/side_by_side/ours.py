@@ -6,6 +6,7 @@ import tempfile
 import time
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import safetensors.numpy
@@ -48,6 +49,8 @@ def train(
   train_step, tx = recipe.make_step(config, info, model, mesh, None)
   variables = _imported(model, options, weights)
   state = create_state(sharding.put_replicated(variables, mesh), tx)
+  # Steps in float64 count in int64: as they leave it, for one program alone.
+  state = state.replace(skipped_examples=jnp.zeros((), int))
   state = sharding.put_replicated(state, mesh)
   valid = np.ones(config.batch_size, bool)
   batches = [
