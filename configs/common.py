@@ -289,9 +289,10 @@ def _crop_to(config, side: int) -> None:
   """Makes the training crop no larger than `side`, in both directions."""
 
   def smaller(match):
-    height, width = (min(int(n), side) for n in match.groups())
-    return f'random_crop({height}, {width}'
+    name, *size = match.groups()
+    height, width = (min(int(n), side) for n in size)
+    return f'{name}_crop({height}, {width}'
 
   config.input.train = re.sub(
-    r'random_crop\((\d+), (\d+)', smaller, config.input.train
+    r'(random|class)_crop\((\d+), (\d+)', smaller, config.input.train
   )
