@@ -4,11 +4,12 @@ python tests/parity.py --output=runs/parity
 python tests/parity.py --output=runs/parity_camvid --dataset=camvid \\
   --dir=data/camvid --crop=160 --batch_size=8
 
-Trains segmentation_models_pytorch's DeepLabV3Plus over ResNet-18 in float32
-without dropout, twice: by torch's own optimiser, schedule and loss, and by
-deeplax's importer and train step. A third run, PyTorch's again from weights
-that differ by 1e-7, shows how far apart rounding alone leads. A table is
-printed; batches, figures and a picture are left in the folder.
+Trains segmentation_models_pytorch's DeepLabV3Plus over ResNet-18 without
+dropout, twice: by torch's own optimiser, schedule and loss, and by deeplax's
+importer and train step; in float32, and again in float64. One more run in
+float32, PyTorch's from weights that differ by 1e-7, shows how far apart
+rounding alone leads. A table is printed; batches, figures and a picture are
+left in the folder.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
   curves = runs.train(config, batches.read(options.output))
   title = (
     f'DeepLabV3+ R18, {options.dataset}, {options.batch_size} crops of '
-    f'{options.crop}x{options.crop}, SGD, float32'
+    f'{options.crop}x{options.crop}, SGD'
   )
   atomic.write(options.output / 'parity.png', picture.draw(curves, title))
   atomic.write_json(
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
       ),
       'curves': {name: found.to_dict() for name, found in curves.items()},
       'apart': {
-        name: curve.compare(found, curves['PyTorch'])
+        name: curve.compare(found, curves[curve.REFERENCES[name]])
         for name, found in curves.items()
       },
     },

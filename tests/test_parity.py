@@ -14,6 +14,7 @@ from tests.side_by_side.curve import difference
 
 GOLDEN = pathlib.Path(__file__).parent / 'golden' / 'parity_r18.npz'
 CLASSES = 19
+STEPS = 12  # whose batches the golden has a digest of
 
 
 @pytest.fixture(scope='module')
@@ -28,8 +29,8 @@ def config():
 
 
 @pytest.fixture(scope='module')
-def drawn(config, golden):
-  return batches.draw(config, len(golden['losses']))
+def drawn(config):
+  return batches.draw(config, STEPS)
 
 
 @pytest.fixture(scope='module')
@@ -46,8 +47,8 @@ def test_it_starts_as_pytorch_did(golden, drawn, start):
 def test_losses_equal_pytorchs(golden, config, drawn, start):
   with jax.enable_x64(True):
     found = ours.train(config, drawn, start, evaluate=False, in_a_hurry=True)
-  assert found.rates == pytest.approx(golden['rates'], rel=1e-9)
-  apart = difference(found.losses, golden['losses'])
+  assert found.rates == pytest.approx(golden['rates'][:STEPS], rel=1e-9)
+  apart = difference(found.losses, golden['losses'][:STEPS])
   print(apart)  # shown by pytest -rP
   # Rounding grows a hundred thousand times over these steps, in PyTorch too.
   assert apart[:5].max() <= 1e-10

@@ -5,6 +5,15 @@ import dataclasses
 import numpy as np
 
 SMOOTHED = 20  # steps
+# Training -> with what it is compared. Those with 64 are in float64, `nudged`
+# is PyTorch from weights that are changed a little.
+REFERENCES = {
+  'PyTorch': 'PyTorch',
+  'deeplax': 'PyTorch',
+  'nudged': 'PyTorch',
+  'PyTorch64': 'PyTorch64',
+  'deeplax64': 'PyTorch64',
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +53,11 @@ def smooth(losses: np.ndarray) -> np.ndarray:
 
 
 def table(curves: dict[str, Curve]) -> str:
-  """Figures of each training, and how far it is from PyTorch's."""
-  expected = curves['PyTorch']
-  rows = [['', *compare(expected, expected), 'miou', 'val_loss', 'seconds']]
+  """Figures of each training, and how far it is from its reference."""
+  first = curves['PyTorch']
+  rows = [['', *compare(first, first), 'miou', 'val_loss', 'seconds']]
   for name, found in curves.items():
+    expected = curves[REFERENCES[name]]
     apart = [f'{x:.1e}' for x in compare(found, expected).values()]
     if found is expected:
       apart = ['-'] * len(apart)

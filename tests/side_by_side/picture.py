@@ -7,14 +7,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tests.side_by_side.curve import Curve, difference, smooth
+from tests.side_by_side.curve import REFERENCES, Curve, difference, smooth
 
 
 def draw(curves: dict[str, Curve], title: str) -> bytes:
   """A PNG of 900x350.
 
   Args:
-    curves: `'PyTorch'`, `'deeplax'` and `'nudged'`, PyTorch again.
+    curves: All of `REFERENCES`, by name.
     title: Above it all.
   """
   figure = Figure(figsize=(9, 3.5), dpi=100, layout='constrained')
@@ -31,10 +31,11 @@ def draw(curves: dict[str, Curve], title: str) -> bytes:
   for name, label, color in (
     ('nudged', 'PyTorch, weights changed by 1e-7', '#b0b0b0'),
     ('deeplax', 'deeplax', '#1f3b73'),
+    ('deeplax64', 'deeplax, both in float64', '#2e8b57'),
   ):
-    losses = curves[name].losses
-    apart = difference(losses, torch.losses)
-    smoothed = difference(smooth(losses), smooth(torch.losses))
+    losses, expected = curves[name].losses, curves[REFERENCES[name]].losses
+    apart = difference(losses, expected)
+    smoothed = difference(smooth(losses), smooth(expected))
     right.semilogy(steps, apart, color=color, linewidth=0.6)
     right.semilogy(
       steps[-len(smoothed) :],
