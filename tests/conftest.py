@@ -28,6 +28,15 @@ with contextlib.suppress(ImportError):
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope='module')
+def small_network():
+  """Makes `tests/small_encoder` known to the tests of a file."""
+  from tests import small_encoder
+
+  with small_encoder.known():
+    yield
+
+
 @pytest.fixture(scope='session')
 def camvid_dir() -> pathlib.Path:
   """The CamVid pictures beside the checkout; they are not part of it."""

@@ -13,7 +13,7 @@ from deeplax.errors import ConfigError
 # What configs set for the authors' weights and recipes, not for the network.
 RECIPE = (
   *('align_corners', 'input_norm', 'bn_decay', 'encoder_bn_epsilon'),
-  *('freeze_bn', 'dtype', 'auxiliary', 'name'),
+  *('freeze_bn', 'dtype', 'auxiliary', 'name', 'bn_unbiased'),
 )
 R18 = dict(encoder='resnet', variant=18)
 

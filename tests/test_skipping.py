@@ -9,6 +9,8 @@ from deeplax import evaluate, summaries, train
 from tests.data import trees
 from tests.test_train import tiny_config
 
+pytestmark = pytest.mark.usefixtures('small_network')
+
 
 def mine(root, **changes):
   """The network, sizes and steps of `tiny_config`, whose programs are kept."""

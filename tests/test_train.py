@@ -33,9 +33,8 @@ from deeplax import (
 )
 from deeplax.data import DataError, pipeline
 from deeplax.errors import ConfigError, RunError, Stopped
-from tests import small_encoder
 
-small_encoder.add()
+pytestmark = pytest.mark.usefixtures('small_network')
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -62,7 +61,7 @@ def tiny_config(**changes) -> ml_collections.ConfigDict:
 
 
 @pytest.fixture(scope='module')
-def finished(tmp_path_factory) -> pathlib.Path:
+def finished(tmp_path_factory, small_network) -> pathlib.Path:
   """The workdir of an unbroken run."""
   folder = tmp_path_factory.mktemp('finished') / 'run'
   train.train_and_evaluate(tiny_config(), folder)
@@ -117,6 +116,8 @@ sys.path[:0] = [{root!r}, {tests!r}]
 if __name__ == '__main__':
   import test_train
   from deeplax import cli, train
+  from tests import small_encoder
+  small_encoder.add()
   def main(_):
     train.train_and_evaluate(
       test_train.tiny_config(**{changes!r}), pathlib.Path({folder!r})
@@ -333,7 +334,7 @@ RATES = {
 
 
 @pytest.fixture(scope='module')
-def gone_bad(tmp_path_factory):
+def gone_bad(tmp_path_factory, small_network):
   """The workdir of a run that ended in numbers that are not finite."""
   folder = tmp_path_factory.mktemp('bad') / 'run'
   with pytest.raises(RunError) as error:
