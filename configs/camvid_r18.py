@@ -12,7 +12,7 @@ recipe:
   python launch/train.py --config=configs/camvid_r18.py:unet --seeds=3
 
 configs/camvid.py has the recipe, the words that change one thing of it each,
-and what they were worth. Aim: 0.60 on test; 0.550 is what
+and the table of what they are worth. Aim: 0.60 on test; 0.550 is what
 segmentation_models_pytorch's network reached by `plain`.
 
 Score: not yet run.
