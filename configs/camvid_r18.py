@@ -24,5 +24,8 @@ from configs import camvid, common
 def get_config(argument: str = ''):
   config = common.base()
   config.model.variant = '18'
+  config.model.head_separable = True  # a third of the work, as the peer's
+  config.model.decoder_separable = True
+  config.model.dtype = 'bfloat16'
   camvid.recipe(config)
   return common.variants(config, argument, **common.FAMILY, **camvid.WORDS)

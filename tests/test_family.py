@@ -16,6 +16,7 @@ RECIPE = (
   *('freeze_bn', 'dtype', 'auxiliary', 'name', 'bn_unbiased'),
 )
 R18 = dict(encoder='resnet', variant=18)
+SEPARABLE = dict(head_separable=True, decoder_separable=True)
 
 
 @pytest.mark.parametrize(
@@ -27,10 +28,10 @@ R18 = dict(encoder='resnet', variant=18)
     ('v3', dict(variant='50_slim'), 'v3_r50'),
     ('v3plus', dict(variant='101_v1c', output_stride=8), 'r101'),
     ('v3plus', dict(encoder='xception', variant=65), 'x65'),
-    ('v3plus', dict(variant=18), 'camvid_r18'),
+    ('v3plus', dict(variant=18, **SEPARABLE), 'camvid_r18'),
     ('v1', dict(R18, output_stride=16, dropout=0.1), 'camvid_r18:v1'),
     ('v2', dict(R18, output_stride=16, input_scales=()), 'camvid_r18:v2'),
-    ('v3', R18, 'camvid_r18:v3'),
+    ('v3', dict(R18, **SEPARABLE), 'camvid_r18:v3'),
     ('unet', R18, 'camvid_r18:unet'),
     ('v1', dict(dropout=0.5), 'camvid_v1_vgg16'),
     ('unet', dict(variant='bn'), 'camvid_unet'),
