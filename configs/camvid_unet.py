@@ -10,19 +10,14 @@ over ResNet-18.
 Score: not yet run.
 """
 
-from configs import camvid, common
+from configs import camvid, common, unet
 
 
 def get_config(argument: str = ''):
   config = common.base()
-  config.model.encoder = 'unet'
+  unet.network(config)
   config.model.variant = 'bn'
-  config.model.head = 'none'
-  config.model.atrous_rates = ()
-  config.model.dropout = 0.5
-  config.model.decoder = 'unet'
-  config.model.unet_channels = (512, 256, 128, 64)
-  config.model.unet_upsampling = 'transposed'
+  config.model.unet_bn = True
   config.model.dtype = 'bfloat16'
   camvid.recipe(config)
   return common.variants(config, argument, **camvid.WORDS)

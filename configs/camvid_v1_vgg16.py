@@ -19,19 +19,12 @@ over ResNet-18 is `camvid_r18.py:v1`.
 Score: not yet run.
 """
 
-from configs import camvid, common
+from configs import camvid, common, v1_vgg16
 
 
 def get_config(argument: str = ''):
   config = common.base()
-  config.model.encoder = 'vgg'
-  config.model.variant = '16_large_fov'
-  config.model.output_stride = 8
-  config.model.head = 'large_fov'
-  config.model.head_channels = 1024
-  config.model.atrous_rates = (6,)  # 12 at output stride 8
-  config.model.dropout = 0.5
-  config.model.decoder = 'none'
+  v1_vgg16.network(config)
   config.model.dtype = 'bfloat16'
   camvid.recipe(config)
   config.crf.use = True

@@ -34,15 +34,7 @@ def get_config(argument: str = ''):
   )
   config.input.workers = 8
   config.input.eval_batch_size = 1
-  config.model.encoder = 'unet'
-  config.model.variant = 'paper'
-  config.model.head = 'none'
-  config.model.atrous_rates = ()
-  config.model.dropout = 0.5
-  config.model.decoder = 'unet'
-  config.model.unet_channels = (512, 256, 128, 64)
-  config.model.unet_upsampling = 'transposed'
-  config.model.unet_bn = False
+  network(config)
   config.optimizer.momentum = 0.99
   config.optimizer.weight_decay = 0.0
   config.schedule.peak = 1e-4
@@ -57,6 +49,19 @@ def get_config(argument: str = ''):
     bn=batch_norm,
     resnet=resnet,
   )
+
+
+def network(config):
+  """The paper's, without batch norm."""
+  config.model.encoder = 'unet'
+  config.model.variant = 'paper'
+  config.model.head = 'none'
+  config.model.atrous_rates = ()
+  config.model.dropout = 0.5
+  config.model.decoder = 'unet'
+  config.model.unet_channels = (512, 256, 128, 64)
+  config.model.unet_upsampling = 'transposed'
+  config.model.unet_bn = False
 
 
 def batch_norm(config):

@@ -32,14 +32,7 @@ def get_config(argument: str = ''):
   config.input.train = 'random_crop(321, 321)|random_flip()'
   config.input.workers = 8
   config.input.eval_batch_size = 1
-  config.model.encoder = 'vgg'
-  config.model.variant = '16_large_fov'
-  config.model.output_stride = 8
-  config.model.head = 'large_fov'
-  config.model.head_channels = 1024
-  config.model.atrous_rates = (6,)  # 12 at output stride 8
-  config.model.dropout = 0.5
-  config.model.decoder = 'none'
+  network(config)
   config.model.input_norm = 'vgg'
   config.crf.use = True
   config.crf.spatial = (3.0, 3.0)
@@ -60,6 +53,18 @@ def get_config(argument: str = ''):
     voc=common.voc,
     torchvision=torchvision,
   )
+
+
+def network(config):
+  """The paper's, over VGG-16."""
+  config.model.encoder = 'vgg'
+  config.model.variant = '16_large_fov'
+  config.model.output_stride = 8
+  config.model.head = 'large_fov'
+  config.model.head_channels = 1024
+  config.model.atrous_rates = (6,)  # 12 at output stride 8
+  config.model.dropout = 0.5
+  config.model.decoder = 'none'
 
 
 def torchvision(config):
