@@ -120,7 +120,10 @@ def _compared(runs):
     [run.figure('mean_accuracy') for run in runs],
     [run.measures['calibration']['ece'] for run in runs],
   ]
-  names = (*('miou', seeds.BOUNDARY, 'pixel_accuracy'), 'mean_accuracy')
+  names = [
+    *('miou', seeds.BOUNDARY, 'pixel_accuracy', 'mean_accuracy'),
+    seeds.CALIBRATION,
+  ]
   best = [_best(values, low=i == 4) for i, values in enumerate(table)]
   rows = []
   for r, run in enumerate(runs):
@@ -132,7 +135,7 @@ def _compared(runs):
     ]
     for i, values in enumerate(table):
       show = markup.meter if i < 2 else markup.cell
-      words = _words(run, (*names, seeds.CALIBRATION)[i])
+      words = _words(run, names[i])
       cells.append(show(values[r], words, best=r in best[i]))
     cost = run.result['cost'] or {}
     milliseconds = cost.get('milliseconds') or math.nan

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from deeplax.data import collate, mixing, ops, photometric
 from deeplax.data.errors import DataError
 from deeplax.data.pipeline import batch_indices, train_batches
+from tests.data.batches import assert_equal
 
 MIXED = (
   'random_scale(0.5, 2)|class_crop(12, 16)|random_flip()'
@@ -291,14 +292,6 @@ def train(count, source=None, **options):
   source = Pictures() if source is None else source
   with train_batches(source, **options) as batches:
     return [next(batches) for _ in range(count)]
-
-
-def assert_equal(batches, others):
-  assert len(batches) == len(others)
-  for one, other in zip(batches, others):
-    assert one.keys() == other.keys()
-    for key in one:
-      np.testing.assert_array_equal(one[key], other[key])
 
 
 @pytest.fixture(scope='module')

@@ -20,6 +20,7 @@ from deeplax.data.pipeline import (
   train_batches,
 )
 from deeplax.data.workers import WorkerError
+from tests.data.batches import assert_equal
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OPS = (
@@ -68,14 +69,6 @@ def test_the_pictures_of_any_step_are_known_without_loading_them():
   assert told != [
     batch_indices(7, batch_size=4, seed=6, step=step) for step in range(5)
   ]
-
-
-def assert_equal(batches, others):
-  assert len(batches) == len(others)
-  for one, other in zip(batches, others):
-    assert one.keys() == other.keys()
-    for key in one:
-      np.testing.assert_array_equal(one[key], other[key])
 
 
 @pytest.fixture(scope='module')

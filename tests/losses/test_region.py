@@ -39,6 +39,31 @@ def sum_weight_gradient(loss, logits, labels):
 
 
 @each
+def test_what_is_all_right_is_zero(name, batch):
+  labels = batch[1]
+  right = np.eye(4, dtype=np.float32)[np.minimum(labels, 3)]
+  np.testing.assert_array_equal(REGIONS[name](right, labels), 0)
+
+
+@each
+def test_gradient_equals_finite_differences(name, batch):
+  with jax.enable_x64(True):
+    logits, labels = batch[0].astype(np.float64), batch[1]
+
+    @jax.jit
+    def total(x):
+      return jnp.sum(REGIONS[name](jax.nn.softmax(x), labels))
+
+    grad = np.asarray(jax.jit(jax.grad(total))(logits))
+    assert np.abs(grad[:2]).max() > 1e-3
+    for index in np.ndindex(2, 3, 5, 4):
+      step = np.zeros_like(logits)
+      step[index] = 1e-6
+      numeric = (total(logits + step) - total(logits - step)) / 2e-6
+      assert grad[index] == pytest.approx(float(numeric), abs=1e-8)
+
+
+@each
 @pytest.mark.parametrize('options', [{}, WEIGHTED, dict(hard_pixels=0.2)])
 def test_joins_cross_entropy(name, options, batch):
   logits, labels = batch
