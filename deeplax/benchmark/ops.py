@@ -117,7 +117,7 @@ def _by_rule(case: Case, train: bool) -> str:
       depthwise=case.kind == 'depthwise_stage',
       rows={},
     )
-  return choice.choose(_window(case), case.map, case.map, rows={})
+  return choice.choose(_window(case), case.map, case.map, train=train, rows={})
 
 
 def _window(case: Case) -> Window:

@@ -66,6 +66,29 @@ def test_rule(platform, keys, expected):
   )
 
 
+@pytest.mark.parametrize(
+  'keys, size, train, expected',
+  [
+    ({}, (16, 16), True, 'winograd'),
+    ({}, (16, 16), False, 'dense_cpu'),
+    (dict(inputs=128, outputs=128), (16, 16), False, 'winograd'),
+    (dict(outputs=16), (16, 16), True, 'dense_cpu'),  # too few channels
+    ({}, (8, 8), True, 'dense_cpu'),  # too few pixels
+    (dict(outputs=512), (256, 256), True, 'dense_cpu'),  # too many
+    (dict(stride=2), (16, 16), True, 'dense_cpu'),
+    (dict(size=(5, 5)), (16, 16), True, 'dense_cpu'),
+    (dict(rate=6), (16, 16), True, 'dense_cpu'),  # 24 x 24 would be computed
+    (dict(rate=6), (24, 24), True, 'winograd'),
+  ],
+)
+def test_the_rule_for_winograd(keys, size, train, expected):
+  rate = (keys.get('rate', 1),) * 2
+  keys = dict(dict(inputs=64, outputs=64, rows=rate, columns=rate), **keys)
+  for backend, name in (('cpu', expected), ('tpu', 'xla')):
+    options = dict(train=train, rows={}, backends=(backend, backend))
+    assert choice.choose(window(**keys), *size, **options) == name
+
+
 def test_table_goes_before_the_rule(tmp_path):
   rows = choice.read(write(tmp_path, ROW))
 

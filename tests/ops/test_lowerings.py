@@ -31,8 +31,14 @@ KINDS = {
   'point': ['dense'],
   'shifted': ['dense'],
   'space_to_batch': ['dense', 'grouped', 'multiplied'],
+  'winograd': ['dense'],
 }
-UNSTRIDED = ('depthwise_space_to_batch', 'pallas_depthwise', 'space_to_batch')
+UNSTRIDED = (
+  'depthwise_space_to_batch',
+  'pallas_depthwise',
+  'space_to_batch',
+  'winograd',
+)
 
 
 def plain(x, kernel, stride, rate, groups, padding):
@@ -96,6 +102,8 @@ def test_every_lowering_is_tested_here():
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 @pytest.mark.parametrize('shape', [(2, 8, 6), (1, 7, 5), (2, 1, 9)], ids=str)
 def test_equals_xla(name, dtype, shape):
+  if name == 'winograd':
+    shape = shape[0], *(max(n, 2) for n in shape[1:])
   size = 1 if name == 'point' else 3
   rate = 2 if 'space_to_batch' in name else 1
   for kind in KINDS[name]:
@@ -122,6 +130,9 @@ def test_equals_xla_at_random(
     rate = min(max(rate, 2), 8)
   if name in UNSTRIDED:
     stride = 1
+  if name == 'winograd':  # of taps that read padding only, it has none to drop
+    size, height, width = 3, max(height, 2), max(width, 2)
+    rate = min(rate, height - 1, width - 1)
   size = 1 if name == 'point' else size
   assert_equals_plain(
     name,
@@ -156,6 +167,25 @@ def test_bfloat16_adds_up_in_float32(name):
   )
   np.testing.assert_allclose(y, expected, atol=1e-4)
   assert conv.conv(x, kernel, **keys).dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize('name', ['dense_cpu', 'winograd'])
+def test_long_sums_of_what_lies_far_from_zero_stay_exact(name):
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal((2, 24, 24, 64)) + 5
+  kernel = rng.standard_normal((3, 3, 64, 32)) / 24
+
+  def run(name, dtype):
+    return value_and_gradients(
+      lambda x, k: conv.conv(x, k, lowering=name),
+      jnp.asarray(x, dtype),
+      jnp.asarray(kernel, dtype),
+    )
+
+  with jax.enable_x64(True):
+    expected = run('xla', jnp.float64)
+    for found, exact in zip(run(name, jnp.float32), expected):
+      assert np.abs(found - exact).max() < 2e-6 * np.abs(exact).max()
 
 
 @pytest.mark.parametrize('name', KINDS)
@@ -203,6 +233,10 @@ def test_over_devices(name):
     ('space_to_batch', dict(rate=2, stride=2)),
     ('space_to_batch', dict(rate=2, kind='depthwise')),
     ('depthwise_space_to_batch', dict(rate=2)),
+    ('winograd', dict(size=5)),
+    ('winograd', dict(stride=2)),
+    ('winograd', dict(kind='grouped')),
+    ('winograd', dict(rate=9)),  # of 9 pixels: one tap is left
   ],
 )
 def test_what_a_lowering_is_not_for_is_said(name, keys):

@@ -23,6 +23,7 @@ TABLE = {
     'point',
     'shifted',
     'space_to_batch',
+    'winograd',
     'xla',
   )
 }

@@ -17,7 +17,9 @@ Where the table has no row for a convolution, this rule decides:
 1. a 1x1 kernel is a matrix product: `point`;
 2. depthwise kernels are `depthwise_cpu` on a CPU, and `depthwise_shifted`
    elsewhere at rates above 1;
-3. larger dense kernels are `dense_cpu` on a CPU;
+3. larger dense kernels are `dense_cpu` on a CPU, but `winograd` if they are
+   3x3 at stride 1, have enough channels that its products outweigh its passes
+   over memory, and its tiles fit the picture;
 4. on a GPU, other atrous kernels of stride 1 and rates 2 to 8 are
    `space_to_batch`;
 5. anything else is `xla`.
@@ -31,7 +33,8 @@ largest of their rates counting: `convolutions`, or products as in
 `ops/aspp.py`, `one_product` for all or `branch_products`, one each. Without a
 row it is `one_product` on a GPU.
 
-The rules follow the figures of the first prototypes, on a CPU and an H100.
+The rules follow the figures of the first prototypes, on a CPU and an H100;
+that for `winograd` trials on two cores of an AMD EPYC.
 """
 
 import dataclasses
@@ -44,7 +47,7 @@ from typing import Any
 import jax
 
 from deeplax.ops import lowerings
-from deeplax.ops.lowerings import space_to_batch
+from deeplax.ops.lowerings import space_to_batch, winograd
 from deeplax.ops.lowerings.window import Window
 
 # What may be chosen for each kind.
@@ -57,7 +60,7 @@ TABLE = pathlib.Path(__file__).with_name('table.json')
 # Largest numbers of the classes; the last has all that are larger, too.
 RATES = (1, 2, 4, 8, 16)
 CHANNELS = (16, 64, 256, 1024, 4096)
-MAPS = (16, 32, 64, 128, 256)
+MAPS = (8, 16, 32, 64, 128, 256)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +140,7 @@ def choose(
   # A class may hold a window that its fastest lowering can't compute.
   if name and lowerings.TABLE[name].applies(window):
     return name
-  return _rule(window, backends[-1])
+  return _rule(window, height, width, backends[-1], train)
 
 
 def choose_stage(
@@ -210,7 +213,9 @@ def current_backends() -> tuple[str, str]:
   return jax.devices()[0].device_kind, jax.default_backend()
 
 
-def _rule(window: Window, platform: str) -> str:
+def _rule(
+  window: Window, height: int, width: int, platform: str, train: bool
+) -> str:
   if window.kind == 'point':
     return 'point'
   if window.kind == 'depthwise' and platform == 'cpu':
@@ -218,7 +223,8 @@ def _rule(window: Window, platform: str) -> str:
   if window.kind == 'depthwise' and window.rate > 1:
     return 'depthwise_shifted'
   if window.kind == 'dense' and platform == 'cpu':
-    return 'dense_cpu'
+    pays = winograd.pays(window, height, width, train=train)
+    return 'winograd' if pays else 'dense_cpu'
   if platform == 'gpu' and space_to_batch.applies(window):
     return 'space_to_batch'
   return 'xla'
