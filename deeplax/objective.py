@@ -36,7 +36,6 @@ def make_gradient_sums(
   model: Any,
   *,
   loss_fn: LossFn,
-  seed: int,
   auxiliary_weight: float = 0.0,
   void_id: int | None = None,
   align_corners: bool = False,
@@ -56,7 +55,6 @@ def make_gradient_sums(
     model: A module of `deeplax.models.build`.
     loss_fn: `(logits, labels, step) -> (sum, weight)`, logits at label size;
       those of a `losses.CrossEntropy` never exist as a whole.
-    seed: Of the dropout; the step is folded in.
     auxiliary_weight: Factor on the auxiliary head's loss, if there is one.
     void_id: Train id that void is trained as, or None.
     align_corners, half_pixel_centers: How logits are brought to the labels'
@@ -106,7 +104,7 @@ def make_gradient_sums(
   grad_fn = jax.value_and_grad(part_sums, has_aux=True)
 
   def sums(state, batch):
-    key = dropout_key(seed, state.step)
+    key = dropout_key(state)
     if accumulate == 1:
       (total, (weight, stats)), grads = grad_fn(
         state.params, state.batch_stats, batch, key, state.step
@@ -140,6 +138,6 @@ def image(batch: dict[str, jax.Array]) -> jax.Array:
   return batch['image']
 
 
-def dropout_key(seed: int, step: jax.Array) -> jax.Array:
-  """The source of a step's chance."""
-  return jax.random.fold_in(jax.random.key(seed), step)
+def dropout_key(state: TrainState) -> jax.Array:
+  """The source of the chance of the step that is next."""
+  return jax.random.fold_in(jax.random.key(state.seed), state.step)

@@ -136,7 +136,6 @@ def make_gradient_sums(
     loss_fn=losses.build(
       loss.name, class_weights=weights, **config_lib.loss_options(config)
     ),
-    seed=config.seed,
     auxiliary_weight=loss.auxiliary_weight,
     void_id=info.num_classes if loss.void_class else None,
     **config_lib.resampling(config),

@@ -76,7 +76,7 @@ def replay(folder: pathlib.Path) -> str:
     'then: ' + ', '.join(f'{k} {v}' for k, v in found['metrics'].items()),
     *_about_state(state),
     *_about_batch(batch, info),
-    *_about_layers(model, state, batch, config.seed),
+    *_about_layers(model, state, batch),
     *_about_gradients(config, info, model, weights, state, batch),
   ]
   return '\n'.join(lines)
@@ -96,7 +96,8 @@ def _state(config, info, model, mesh, weights, folder):
   _, tx = recipe.make_step(config, info, model, mesh, weights)
   variables = models.initialize(model, config.seed)
   ema = config.optimizer.ema_decay is not None
-  state = create_state(sharding.put_replicated(variables, mesh), tx, ema=ema)
+  variables = sharding.put_replicated(variables, mesh)
+  state = create_state(variables, tx, config.seed, ema=ema)
   checkpointer = Checkpointer(folder / 'checkpoints')
   try:
     return checkpointer.restore(sharding.put_replicated(state, mesh), mesh)
@@ -134,14 +135,14 @@ def _about_batch(batch, info: DatasetInfo) -> Iterable[str]:
   )
 
 
-def _about_layers(model, state, batch, seed) -> Iterable[str]:
+def _about_layers(model, state, batch) -> Iterable[str]:
   """Every module's output, in the order in which they come."""
   outputs = watch.outputs(
     model,
     {'params': state.params, 'batch_stats': state.batch_stats},
     objective.image(batch),
     train=True,
-    rngs={'dropout': objective.dropout_key(seed, state.step)},
+    rngs={'dropout': objective.dropout_key(state)},
     mutable=['batch_stats'],
   )
   bad = [output for output in outputs if output.bad]

@@ -16,6 +16,8 @@ class TrainState:
     step: int32, steps done so far.
     bad_steps: int32, those of them whose loss or gradient was not finite.
     skipped_examples: int32, examples that only filled up a batch so far.
+    seed: uint32, of the dropout. As a constant of the step it would have every
+      seed compile a program of its own. The config's, so no checkpoint has it.
     params: Parameters, float32.
     batch_stats: Running means and variances of batch normalisation.
     opt_state: State of the optimiser.
@@ -25,6 +27,7 @@ class TrainState:
   step: jax.Array
   bad_steps: jax.Array
   skipped_examples: jax.Array
+  seed: jax.Array
   params: Any
   batch_stats: Any
   opt_state: Any
@@ -40,6 +43,7 @@ class TrainState:
 def create_state(
   variables: dict[str, Any],
   tx: optax.GradientTransformation,
+  seed: int,
   *,
   ema: bool = False,
 ) -> TrainState:
@@ -50,6 +54,7 @@ def create_state(
     step=jnp.zeros((), jnp.int32),
     bad_steps=jnp.zeros((), jnp.int32),
     skipped_examples=jnp.zeros((), jnp.int32),
+    seed=jnp.asarray(seed, jnp.uint32),
     params=params,
     batch_stats=variables.get('batch_stats', {}),
     # One program, not one for each shape there is: these take seconds.

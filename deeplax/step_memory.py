@@ -48,7 +48,9 @@ def train_step_memory(
     weights = np.ones(config_lib.num_outputs(config, info), np.float32)
   step, tx = recipe.make_step(config, info, model, mesh, weights)
   state = jax.eval_shape(
-    lambda v: create_state(v, tx, ema=config.optimizer.ema_decay is not None),
+    lambda v: create_state(
+      v, tx, config.seed, ema=config.optimizer.ema_decay is not None
+    ),
     models.abstract_variables(model),
   )
   # What the device is left to do to the pictures, see `pipeline`.

@@ -65,9 +65,8 @@ def make_train_step(
       decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
       ema_params = optax.incremental_update(params, ema_params, 1 - decay)
     examples = jnp.sum(batch['valid'])
-    after = TrainState(
+    after = state.replace(
       step=state.step + 1,
-      bad_steps=state.bad_steps,
       skipped_examples=state.skipped_examples + batch['valid'].size - examples,
       params=params,
       batch_stats=batch_stats,

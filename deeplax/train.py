@@ -142,7 +142,9 @@ def _train(config, workdir, stop, stack):
       config.init_from, variables, strict=config.init_strict
     )
   ema = config.optimizer.ema_decay is not None
-  state = create_state(sharding.put_replicated(variables, mesh), tx, ema=ema)
+  state = create_state(
+    sharding.put_replicated(variables, mesh), tx, config.seed, ema=ema
+  )
   state = sharding.put_replicated(state, mesh)
   if first_step:
     state = checkpointer.restore(state, mesh)

@@ -108,10 +108,8 @@ def test_smoke(name, tmp_path, in_a_hurry):
     assert again['val/miou'] == scalars['val/miou']
 
 
-@pytest.mark.parametrize('name', DEEPER)
-def test_smoke_of_a_deeper_one(name):
-  config = config_lib.resolve(get(f'{name}:smoke'), 4)
-  config_lib.validate(config)
+def abstract_step(config):
+  """The train step of a resolved config; shapes of a state and of a batch."""
   info = data.info(config.dataset.name)
   model = models.build(
     config_lib.num_outputs(config, info), **config_lib.model_options(config)
@@ -121,7 +119,7 @@ def test_smoke_of_a_deeper_one(name):
   variables = models.abstract_variables(model)
   ema = config.optimizer.ema_decay is not None
   before = jax.eval_shape(
-    lambda v: state.create_state(v, tx, ema=ema), variables
+    lambda v: state.create_state(v, tx, config.seed, ema=ema), variables
   )
   size = ops.crop_size(ops.parse(config.input.train))
   shape = (config.batch_size, *size)
@@ -130,9 +128,28 @@ def test_smoke_of_a_deeper_one(name):
     'label': jax.ShapeDtypeStruct(shape, 'uint8'),
     'valid': jax.ShapeDtypeStruct(shape[:1], 'bool'),
   }
+  return step, before, batch
+
+
+@pytest.mark.parametrize('name', DEEPER)
+def test_smoke_of_a_deeper_one(name):
+  config = config_lib.resolve(get(f'{name}:smoke'), 4)
+  config_lib.validate(config)
+  step, before, batch = abstract_step(config)
   after, metrics = jax.eval_shape(step, before, batch)
   assert jax.tree.map(np.shape, after) == jax.tree.map(np.shape, before)
   assert metrics['loss'].shape == ()
+
+
+def test_all_seeds_run_one_program():
+  def program(seed):
+    config = get('demo')
+    config.model.dropout = 0.5
+    config.seed = seed
+    step, state, batch = abstract_step(config_lib.resolve(config, 4))
+    return step.lower(state, batch).as_text()
+
+  assert program(0) == program(1)
 
 
 @pytest.mark.parametrize('name', FAMILY)

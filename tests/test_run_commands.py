@@ -63,7 +63,7 @@ def run(tmp_path_factory):
     schedule, **config_lib.optimizer_options(config)
   )
   checkpointer = checkpoint.Checkpointer(workdir / 'checkpoints')
-  checkpointer.save(create_state(variables, tx), 4)
+  checkpointer.save(create_state(variables, tx, 0), 4)
   checkpointer.score(4, 0.1)
   checkpointer.close()
   return workdir

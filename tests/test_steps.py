@@ -92,6 +92,7 @@ def run(
   devices=1,
   spatial=1,
   loss_fn=LOSS,
+  seed=0,
   **options,
 ):
   """Trains over the batches; returns the state and the metrics, as numpy."""
@@ -104,7 +105,7 @@ def run(
     if name in options
   }
   step = steps.make_train_step(
-    objective.make_gradient_sums(model, loss_fn=loss_fn, seed=0, **options),
+    objective.make_gradient_sums(model, loss_fn=loss_fn, **options),
     tx,
     mesh=mesh,
     schedule=schedule,
@@ -113,7 +114,7 @@ def run(
   variables = initialize(model)
   ema = 'ema_decay' in after
   current = state.create_state(
-    sharding.put_replicated(variables, mesh), tx, ema=ema
+    sharding.put_replicated(variables, mesh), tx, seed, ema=ema
   )
   current = sharding.put_replicated(current, mesh)
   rows = []
@@ -284,12 +285,16 @@ def test_moving_average_follows_its_formula():
   assert after.eval_variables['params'] is after.ema_params
 
 
-def test_dropout_differs_by_step_and_repeats_by_seed():
+def test_dropout_differs_by_step_and_seed_and_repeats():
   model = Tiny(dropout=0.5)
   batch = batch_of(4)
-  _, first = run(model, [batch])
-  _, again = run(model, [batch])
+  (after, first), (_, again), (_, other) = (
+    run(model, [batch], seed=seed) for seed in (0, 0, 1)
+  )
   assert first == again
+  assert first[0]['loss'] != other[0]['loss']
+  now, then = map(objective.dropout_key, (after, after.replace(step=7)))
+  assert not np.array_equal(*map(jax.random.key_data, (now, then)))
 
 
 def test_auxiliary_loss_adds_its_weight():

@@ -79,10 +79,12 @@ def train(options, peak):
       normalize_by='weights',
     )
 
-  sums = objective.make_gradient_sums(model, loss_fn=loss_fn, seed=0)
+  sums = objective.make_gradient_sums(model, loss_fn=loss_fn)
   step = steps.make_train_step(sums, tx, mesh=mesh, schedule=schedule)
   variables, _ = torch_weights.ours(model, 'own', seed=1, dtype='float64')
-  current = state.create_state(sharding.put_replicated(variables, mesh), tx)
+  current = state.create_state(
+    sharding.put_replicated(variables, mesh), tx, seed=0
+  )
   current = sharding.put_replicated(current, mesh)
   rows = []
   for batch in batches():

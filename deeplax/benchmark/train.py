@@ -63,7 +63,8 @@ def _program(subject: Subject) -> Program:
     models.initialize(subject.model, config.seed), mesh
   )
   ema = config.optimizer.ema_decay is not None
-  state = sharding.put_replicated(create_state(variables, tx, ema=ema), mesh)
+  state = create_state(variables, tx, config.seed, ema=ema)
+  state = sharding.put_replicated(state, mesh)
   batch = sharding.put_batch(subject.batch, mesh)
   compiled, seconds = compile_step(train_step, state, batch)
 

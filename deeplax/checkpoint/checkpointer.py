@@ -102,7 +102,7 @@ class Checkpointer:
         'or start from its weights with --config.init_from.'
       ) from error
     optimizer = restored['optimizer']
-    return TrainState(
+    return state.replace(
       **{name: optimizer[name] for name in _COUNTERS},
       params=restored['model']['params'],
       batch_stats=restored['model']['batch_stats'],

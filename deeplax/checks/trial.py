@@ -149,7 +149,9 @@ def steps(
   train_step, tx = recipe.make_step(
     config, trial.info, trial.model, mesh, trial.weights, schedule=schedule
   )
-  now = state.create_state(sharding.put_replicated(variables, mesh), tx)
+  now = state.create_state(
+    sharding.put_replicated(variables, mesh), tx, config.seed
+  )
   now = sharding.put_replicated(now, mesh)
   ahead = prefetch.Prefetch(itertools.islice(batches, count), trial.put)
   bar = tqdm.tqdm(

@@ -111,10 +111,12 @@ def test_deeplab_trains_on_with_other_classes():
   )
   tx = optimizers.make_optimizer(schedule, name='adam')
   sums = objective.make_gradient_sums(
-    model, loss_fn=lambda x, y, _: losses.cross_entropy(x, y), seed=0
+    model, loss_fn=lambda x, y, _: losses.cross_entropy(x, y)
   )
   step = steps.make_train_step(sums, tx, mesh=mesh, schedule=schedule)
-  current = state.create_state(sharding.put_replicated(variables, mesh), tx)
+  current = state.create_state(
+    sharding.put_replicated(variables, mesh), tx, seed=0
+  )
   current = sharding.put_replicated(current, mesh)
   found = []
   for _ in range(12):

@@ -48,7 +48,9 @@ def train(
   model = models.build(config_lib.num_outputs(config, info), **options)
   train_step, tx = recipe.make_step(config, info, model, mesh, None)
   variables = _imported(model, options, weights)
-  state = create_state(sharding.put_replicated(variables, mesh), tx)
+  state = create_state(
+    sharding.put_replicated(variables, mesh), tx, config.seed
+  )
   # Steps in float64 count in int64: as they leave it, for one program alone.
   state = state.replace(skipped_examples=jnp.zeros((), int))
   state = sharding.put_replicated(state, mesh)
