@@ -8,8 +8,8 @@ import numpy as np
 
 from deeplax import config as config_lib
 from deeplax import cost, data, models
-from deeplax.describe import forward_flops
 from deeplax.errors import ConfigError
+from deeplax.models.flops import forward_flops
 from deeplax.models.table import layer_table
 
 
@@ -51,7 +51,7 @@ def compare(
     options = {**config_lib.model_options(config), 'dtype': dtype}
     model = models.build(config_lib.num_outputs(config, info), **options)
     params = sum(row.params for row in layer_table(model, (1, *size, 3)))
-    flops = forward_flops(model, size)
+    flops = forward_flops(model, (1, *size, 3), on_padding=False)
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     measured = cost.measure_picture(
       model,

@@ -6,14 +6,13 @@ compiled program.
 
 from collections.abc import Iterator
 
-import jax
 import ml_collections
-import numpy as np
 
 from deeplax import config as config_lib
 from deeplax import data, models, open_keys
 from deeplax.data import ops
 from deeplax.errors import ConfigError
+from deeplax.models.flops import forward_flops
 from deeplax.models.table import Row, layer_table
 from deeplax.step_memory import format_memory
 
@@ -58,14 +57,15 @@ def describe(
   rows = layer_table(model, (1, *size, 3))
   yield from format_table(rows)
   trainable = sum(row.params for row in rows)
+  flops = forward_flops(model, (1, *size, 3), on_padding=False)
   yield ''
   yield f'Total params: {trainable:,}'
   yield f'Trainable: {trainable:,}'
   yield f'Statistics: {sum(row.statistics for row in rows):,}'
   yield (
-    f'GFLOPs: {forward_flops(model, size) / 1e9:,.1f} for one picture of '
-    f'{size[0]}x{size[1]}, forward (1 multiply-add is 2 FLOPs; taps on '
-    'padding are not counted)'
+    f'GFLOPs: {flops / 1e9:,.1f} for one picture of {size[0]}x{size[1]}, '
+    'forward, convolutions (1 multiply-add is 2 FLOPs; taps on padding are '
+    'not counted)'
   )
   if not memory:
     return
@@ -83,16 +83,3 @@ def format_table(rows: list[Row]) -> Iterator[str]:
       f'{row.path:<{width}}  {shape:>16}  {row.params:>11,}  '
       f'{row.statistics:>7,}'
     )
-
-
-def forward_flops(model, size: tuple[int, int]) -> float:
-  """Floating-point operations of the logits of one picture.
-
-  XLA's count of the program before its optimisation; one multiply-add is two
-  operations, and taps that fall on padding are none.
-  """
-  image = jax.ShapeDtypeStruct((1, *size, 3), np.uint8)
-  lowered = jax.jit(
-    lambda variables, image: model.apply(variables, image, train=False)[0]
-  ).lower(models.abstract_variables(model), image)
-  return lowered.cost_analysis()['flops']

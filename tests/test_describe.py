@@ -12,6 +12,7 @@ from configs import course_r18, demo
 from deeplax import compare, config_files, data, describe, models, step_memory
 from deeplax.errors import ConfigError
 from deeplax.models.encoders import resnet
+from deeplax.models.flops import forward_flops
 from deeplax.models.table import layer_table
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -95,7 +96,7 @@ def test_flops_of_resnet_101():
   # 2 x 7.6e9 multiply-adds at 224x224 in the paper's table, less 2 MFLOP of
   # the classifier; its count includes taps on padding.
   model = models.build(19, variant='101', output_stride=32, decoder='none')
-  with_head = describe.forward_flops(model, (224, 224))
+  with_head = forward_flops(model, (1, 224, 224, 3), on_padding=False)
   assert 0.95 < with_head / (2 * 7.6e9 + head_flops(7 * 7)) < 1.05
 
 
@@ -146,8 +147,9 @@ def test_memory_falls_with_the_devices_that_share_a_picture(monkeypatch):
     memory = step_memory.train_step_memory(config, info, model, (513, 512))
     found.append(memory['temporary'])
   jax.config.update('jax_disable_most_optimizations', False)
-  # Some is not of the picture, such as the parameters and their gradients.
-  assert found[0] / 4 < found[1] < found[0] / 2.8
+  # Some is not of the picture: parameters, their gradients, what lowerings make
+  # of kernels.
+  assert found[0] / 4 < found[1] < found[0] / 2.5
 
 
 def test_bad_config_is_refused_before_anything():
@@ -169,7 +171,7 @@ def test_compare_reads_off_the_family():
     assert cells[3] == str(config.model.output_stride)
     params = sum(r.params for r in layer_table(model, (1, 32, 64, 3)))
     assert cells[4] == f'{params:,}'
-    flops = describe.forward_flops(model, (32, 64)) / 1e9
+    flops = forward_flops(model, (1, 32, 64, 3), on_padding=False) / 1e9
     assert cells[5] == f'{flops:,.1f}'
     assert float(cells[6]) > 0
     # At least the weights, in float32.

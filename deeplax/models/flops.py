@@ -10,23 +10,27 @@ import jax
 import numpy as np
 
 from deeplax.models.unet_layers import UpConv
+from deeplax.ops.conv import same_padding
 
 
-def forward_flops(model: nn.Module, image_shape: tuple[int, ...]) -> int:
+def forward_flops(
+  model: nn.Module, image_shape: tuple[int, ...], *, on_padding: bool = True
+) -> int:
   """Floating-point operations of the convolutions of one forward pass.
 
   A convolution has
 
       2 * results * taps * input channels per group,
 
-  a multiply-add being two and taps that fall on padding counted, as PyTorch's
-  `torch.utils.flop_counter` does. What is not a convolution (batch norm, ReLU,
-  pooling, resizing) counts nothing. Training is three times that: the gradients
-  to the features and to the kernels are as much each.
+  a multiply-add being two. Taps that fall on padding are counted, too, as
+  PyTorch's `torch.utils.flop_counter` does, or not. What is not a convolution
+  (batch norm, ReLU, pooling, resizing) counts nothing. Training is three times
+  that: the gradients to the features and to the kernels are as much each.
 
   Args:
     model: From `deeplax.models.build`.
     image_shape: `[B, H, W, 3]`.
+    on_padding: Whether taps that fall on padding count.
 
   Raises:
     ValueError: A kernel was used by no layer that can be counted.
@@ -40,10 +44,15 @@ def forward_flops(model: nn.Module, image_shape: tuple[int, ...]) -> int:
     if context.method_name == '__call__' and module.has_variable(
       'params', 'kernel'
     ):
-      height, width, inputs, _ = module.get_variable('params', 'kernel').shape
-      # Kernels of an up-convolution do not overlap: a result has one tap.
-      taps = 1 if isinstance(module, UpConv) else height * width
-      total += 2 * math.prod(result.shape) * taps * inputs
+      *sides, inputs, _ = module.get_variable('params', 'kernel').shape
+      batch, *size, outputs = result.shape
+      if isinstance(module, UpConv):  # kernels do not overlap: one tap a result
+        taps = math.prod(size)
+      elif on_padding:
+        taps = math.prod(size) * math.prod(sides)
+      else:
+        taps = math.prod(map(_inside, (module,) * 2, args[0].shape[1:3], sides))
+      total += 2 * batch * taps * inputs * outputs
       seen.add('/'.join(module.path))
     return result
 
@@ -69,3 +78,16 @@ def forward_flops(model: nn.Module, image_shape: tuple[int, ...]) -> int:
       'their operations can not be counted.'
     )
   return total
+
+
+def _inside(conv, size, taps):
+  """How often a kernel's taps, along an axis, fall on one of `size` pixels."""
+  layout, rate = conv.style.layout, conv.rate
+  if layout and taps > 1:  # of a picture that was split, see `ops.layout`
+    rate //= layout.rate
+  before = rate * (taps // 2)
+  if conv.padding == 'same' and conv.stride > 1:
+    before, _ = same_padding(size, taps, conv.stride, rate)
+  first = conv.stride * np.arange(-(-size // conv.stride)) - before
+  at = first[:, None] + rate * np.arange(taps)
+  return int(((at >= 0) & (at < size)).sum())

@@ -1,6 +1,9 @@
 """Operations: published figures, sums by hand, and none forgotten."""
 
+import dataclasses
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -70,3 +73,27 @@ class Silent(nn.Module):
 def test_what_can_not_be_counted_is_an_error():
   with pytest.raises(ValueError, match='hidden/kernel'):
     forward_flops(Hidden(), (1, 4, 4, 3))
+
+
+@pytest.mark.parametrize('padding', ['symmetric', 'same'])
+@pytest.mark.parametrize(
+  'stride, rate, groups', [(1, 1, 1), (2, 1, 3), (1, 4, 3)]
+)
+def test_taps_on_padding_may_be_left_out_as_xla_does(
+  padding, stride, rate, groups
+):
+  """XLA counts 2 for each multiply-add that is no product with padding."""
+
+  class One(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+      style = dataclasses.replace(STYLE, conv_lowering='xla')
+      keys = dict(size=3, stride=stride, rate=rate, groups=groups)
+      conv = Conv(6, style, padding=padding, **keys)
+      return conv(x.astype(jnp.float32), train=train)
+
+  shape = (1, 9, 6, 3)
+  variables = One().init(jax.random.key(0), jnp.zeros(shape), train=False)
+  program = jax.jit(lambda x: One().apply(variables, x, train=False))
+  expected = program.lower(jnp.zeros(shape)).cost_analysis()['flops']
+  assert forward_flops(One(), shape, on_padding=False) == expected

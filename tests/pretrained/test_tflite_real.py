@@ -92,7 +92,8 @@ def test_deeplab_trains_on_with_other_classes():
   image = np.load(GOLDEN)['image_2007_000129'][None, 64:193, 64:193]
   before = models.build(21, **VOC_KEYS).apply(original, image, train=False)[1]
   after = model.apply(variables, image, train=True)[1]
-  np.testing.assert_array_equal(before['head'], after['head'])
+  # Where gradients are asked for, convolutions are computed in other ways.
+  np.testing.assert_allclose(before['head'], after['head'], atol=1e-5)
 
   rng = np.random.default_rng(0)
   label = np.zeros((2, 65, 65), np.uint8)
