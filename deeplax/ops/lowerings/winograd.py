@@ -36,7 +36,7 @@ _MOST_WASTE = 0.4
 # Pixels below which the kernel's transform is too large a part of the work, and
 # numbers above which the tiles, four times as many, take too much memory.
 _FEWEST_PIXELS = 144
-_MOST_NUMBERS = 2**24
+_MOST_NUMBERS = 2**22
 APPLIES = 'to 3x3 kernels in one group at stride 1, padded by 2 rates at most'
 
 
