@@ -1,8 +1,8 @@
 """3x3 kernels by Winograd's minimal filtering, F(2x2, 3x3), for a CPU.
 
-Two neighbouring outputs of a row take three products for each tap instead of
-four and a half, both rows and columns then 16 instead of 36 (Lavin & Gray
-2015). With a tile d of four inputs, a kernel g and two outputs y,
+Two neighbouring outputs of a row take four products instead of six, so that
+four of a square take 16 instead of 36 (Lavin & Gray 2015). With a tile d of
+four inputs, a kernel g and two outputs y,
 
     y = A^T ((G g) * (B^T d))
 
@@ -11,11 +11,11 @@ four and a half, both rows and columns then 16 instead of 36 (Lavin & Gray
           0 -1  1  0         1/2 -1/2 1/2
           0  1  0 -1          0   0   1
 
-in each direction, so that a convolution is 16 matrix products of a quarter of
-its pixels. At rate r a tile takes every r-th pixel. The numbers in it are so
-small that rounding is that of the plain sum. Its gradients have the same form:
-at x it is a convolution with the mirrored kernel, at the kernel the products
-are of `A g A^T` and of the tiles.
+in each direction: a convolution is 16 matrix products over a quarter of its
+pixels. At rate r a tile takes every r-th pixel. The factors are so small that
+rounding is that of the plain sum. The gradients have the same form: at x it is
+a convolution with the mirrored kernel, at the kernel the products are of
+`A g A^T`, g the gradient at y, and the tiles.
 """
 
 import dataclasses
