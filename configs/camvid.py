@@ -24,6 +24,10 @@ word is worth, mIoU of `tune_val`, ResNet-18, 300 epochs, three seeds:
   | tune: `tuned`, chosen by what others report       | not yet run |
   | the same, evaluated with --output_stride=8        | not yet run |
   | the same, evaluated with --flip --scales=.75,1,1.25 | not yet run |
+
+A first look, `plain,tune,half` for 60 epochs in float32 on two CPU cores, seeds
+0 and 1: 0.199 and 0.198 of `tune_val`, 0.368 and 0.335 of `val`. One of the
+drives held out is of dusk, and nothing like it is in `tune_train`.
 """
 
 from configs import common
