@@ -28,6 +28,10 @@ word is worth, mIoU of `tune_val`, ResNet-18, 300 epochs, three seeds:
 A first look, `plain,tune,half` for 60 epochs in float32 on two CPU cores, seeds
 0 and 1: 0.199 and 0.198 of `tune_val`, 0.368 and 0.335 of `val`. One of the
 drives held out is of dusk, and nothing like it is in `tune_train`.
+
+40 pictures of `train` at 240x180 are learnt by heart: `plain,unet` of
+camvid_r18.py without mirrors and weight decay has 0.906 of training mIoU after
+170 and 96 epochs of batches of 8, seed 0, 19 minutes of the same two cores.
 """
 
 from configs import common
