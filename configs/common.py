@@ -103,10 +103,11 @@ def base() -> ml_collections.ConfigDict:
         b1=0.9,
         b2=0.999,
         weight_decay=5e-4,
-        decay_mask='all',  # 'kernels': ndim > 1 only
+        decay_mask='all',  # kernels: ndim > 1; dense_kernels: not depthwise
         encoder_lr_mult=1.0,
         logits_lr_mult=1.0,  # of the layers that give class scores
         bias_lr_mult=1.0,  # of biases, batch norm's not among them
+        bn_lr_mult=1.0,  # of batch norm's scales and biases
         clip_norm=placeholder(float),
         accumulate=1,  # steps whose gradients are averaged
         ema_decay=placeholder(float),  # 0.999: averaged parameters are kept
@@ -192,8 +193,7 @@ def camvid(config: ml_collections.ConfigDict) -> None:
   config.dataset.eval_split = 'val'
   aligned = config.model.align_corners
   _crop_to(config, 352 + aligned)
-  # See `aligned`; 369 is the least of 16k + 1 that loses no row of 360.
-  config.input.eval = 'resize_image(369, 481)' if aligned else ''
+  config.input.eval = 'pad_aligned(16)' if aligned else ''
   config.total_steps = None
   config.total_epochs = 300.0
   config.eval_every = config.checkpoint_every = 500
@@ -249,18 +249,18 @@ def aligned(config: ml_collections.ConfigDict) -> None:
   """Upsampling on the grid of TensorFlow's and Caffe's DeepLab.
 
   Corners fall on corners there, which needs sizes of 16k + 1: those of crops,
-  and 1025x2049 for Cityscapes.
+  and of whole pictures, 1025x2049 for Cityscapes.
   """
   config.model.align_corners = True
-  config.input.eval = 'resize_image(1025, 2049)'
+  config.input.eval = 'pad_aligned(16)'
 
 
 def tf_deeplab(config: ml_collections.ConfigDict) -> None:
   """The recipe of the authors' TensorFlow code on Cityscapes.
 
   90k steps of 16 crops of 769, SGD 0.007 poly 0.9; biases learn twice as fast
-  and nothing but kernels decays. Theirs scales by steps of 0.25 and does not
-  decay depthwise kernels; here scales are continuous and every kernel decays.
+  and nothing but kernels decays. Theirs scales by steps of 0.25; here
+  scales are continuous.
   """
   aligned(config)
   config.input.train = (
@@ -280,8 +280,9 @@ def tf_deeplab(config: ml_collections.ConfigDict) -> None:
 
 
 def tf_deeplab_voc(config: ml_collections.ConfigDict) -> None:
-  """The same on VOC: 30k steps of 16 crops of 513."""
+  """The same on VOC: 30k steps of 16 crops of 513, SGD 0.007."""
   voc(config)
+  config.schedule.peak = 0.007
   config.total_steps = 30_000
 
 

@@ -6,8 +6,17 @@ halved to 512x1024, crops of 256, class weights 1 / ln(1.02 + p). Its printed
 "mIOU" was 1 - mean soft IoU over 20 classes, lower is better; evaluation prints
 that figure under its own name beside the true mIoU.
 
-Its encoders started from ImageNet's weights, save the last stage. Batches were
-of 3 pictures; here of 4, which more numbers of devices divide.
+Its encoders started from ImageNet's weights, torchvision's, save the last
+stage, which was fresh. These take it from there, too, here for ResNet-18:
+
+  python launch/convert.py --source=torchvision \
+    --weights=resnet18-f37072fd.pth --config=configs/course_r18.py \
+    --output=runs/course_r18_imagenet
+  python launch/train.py --config=configs/course_r18.py \
+    --config.init_from=runs/course_r18_imagenet
+
+resnet50-0676ba61.pth and resnet101-63fe2227.pth are those of the others.
+Batches were of 3 pictures; here of 4, which more numbers of devices divide.
 """
 
 from configs import common

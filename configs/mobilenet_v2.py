@@ -9,6 +9,15 @@ ASPP without atrous branches, that is a 1x1 convolution and the picture's mean,
 and no decoder. Recipe: SGD 0.007 poly 0.9, 90k steps of 16 crops of 769, decay
 4e-5 (`common.tf_deeplab`); on VOC 30k steps of crops of 513.
 
+The authors' weights of COCO and VOC, deeplabv3_mnv2_pascal_train_aug of their
+model zoo, are a start (the classifier of 21 classes is left out):
+
+  python launch/convert.py --source=tf_deeplab \
+    --weights=deeplabv3_mnv2_pascal_train_aug \
+    --config=configs/mobilenet_v2.py:voc --output=runs/mobilenet_v2_coco_voc
+  python launch/train.py --config=configs/mobilenet_v2.py \
+    --config.init_from=runs/mobilenet_v2_coco_voc
+
 On CamVid it starts from ImageNet's weights:
 
   python launch/convert.py --source=tflite \
@@ -39,6 +48,7 @@ def get_config(argument: str = ''):
   config.model.decoder = 'none'
   config.model.input_norm = 'symmetric'
   config.model.encoder_bn_epsilon = 1e-3
+  config.optimizer.decay_mask = 'dense_kernels'
   return common.variants(
     config, argument, camvid=camvid, voc=common.tf_deeplab_voc
   )

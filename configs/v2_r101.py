@@ -14,8 +14,8 @@ Convolutional Nets, Atrous Convolution, and Fully Connected CRFs
 (arXiv:1606.00915). The recipe is its authors': the picture at scales 1, 0.75
 and 0.5, joined by their maximum, with a loss for it and for each; 20k steps of
 10 crops of 321, scaled by 0.5 to 1.5, mirrored; learning rate 2.5e-4 poly 0.9,
-10 times as much for the last layer and twice for its biases; the statistics of
-batch norm are frozen. 44,048,532 parameters with 21 classes.
+10 times as much for the last layer and twice for its biases; batch norm is
+frozen, scales and biases, too. 44,048,532 parameters with 21 classes.
 
 With frozen statistics it has to start from ImageNet's weights, those of a
 ResNet with the strides in the first 1x1. Keras' are such: the file is the one
@@ -53,6 +53,7 @@ def get_config(argument: str = ''):
   config.optimizer.decay_mask = 'kernels'
   config.optimizer.logits_lr_mult = 10.0
   config.optimizer.bias_lr_mult = 2.0
+  config.optimizer.bn_lr_mult = 0.0
   config.schedule.peak = 2.5e-4
   config.batch_size = 10
   config.total_steps = 20_000

@@ -6,9 +6,9 @@
 Paper: Chen et al. 2018, Encoder-Decoder with Atrous Separable Convolution for
 Semantic Image Segmentation (arXiv:1802.02611). The network is the authors':
 separable ASPP and decoder, batch norm's epsilon 1e-3 in the encoder and 1e-5
-behind it. Recipe: SGD 0.007 poly 0.9, 90k steps of 16 crops of 769, decay 4e-5
-(`common.tf_deeplab`); on VOC 30k steps of crops of 513. 41,055,413 parameters
-with 21 classes, 41,258,213 with the statistics.
+behind it. Recipe: SGD 0.01 poly 0.9, 90k steps of 16 crops of 769, decay 4e-5
+(`common.tf_deeplab`); on VOC 0.007, 30k steps of crops of 513. 41,055,413
+parameters with 21 classes, 41,258,213 with the statistics.
 
 It starts from ImageNet's weights, the authors' as timm's `xception65.tf_in1k`
 has them, here the `model.safetensors` of its page on the Hugging Face Hub under
@@ -45,6 +45,8 @@ def v3plus(variant: str, argument: str, *, image_pooling: bool = True):
   config.model.decoder_separable = True
   config.model.input_norm = 'symmetric'
   config.model.encoder_bn_epsilon = 1e-3
+  config.optimizer.decay_mask = 'dense_kernels'
+  config.schedule.peak = 0.01
   return common.variants(
     config, argument, camvid=common.camvid, voc=common.tf_deeplab_voc
   )

@@ -60,6 +60,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
       'optimizer.encoder_lr_mult',
       'optimizer.logits_lr_mult',
       'optimizer.bias_lr_mult',
+      'optimizer.bn_lr_mult',
     ),
     lambda v: v >= 0,
     'must be 0 or more',

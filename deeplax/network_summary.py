@@ -17,7 +17,7 @@ _HEADS = {
 def summarise(model: ml_collections.ConfigDict) -> dict[str, str]:
   """Each setting of `config.model` in words."""
   return dict(
-    batch_norm=_batch_norm(model),
+    batch_norm=batch_norm(model),
     bn_decay=_if_trained(model, f'{model.bn_decay:g}'),
     bn_epsilon=_bn_epsilon(model),
     running_variance=_if_trained(
@@ -54,7 +54,8 @@ def has_batch_norm(model: ml_collections.ConfigDict) -> bool:
   return in_encoder or in_decoder or model.head == 'aspp'
 
 
-def _batch_norm(model):
+def batch_norm(model: ml_collections.ConfigDict) -> str:
+  """Whether there is any, and what of it is frozen."""
   if not has_batch_norm(model):
     return 'none'
   if model.freeze_bn:

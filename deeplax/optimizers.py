@@ -83,6 +83,7 @@ def make_optimizer(
   encoder_lr_mult: float = 1.0,
   logits_lr_mult: float = 1.0,
   bias_lr_mult: float = 1.0,
+  bn_lr_mult: float = 1.0,
   clip_norm: float | None = None,
 ) -> optax.GradientTransformation:
   """Builds the gradient transformation.
@@ -99,18 +100,24 @@ def make_optimizer(
     b1: Of `adam` and `adamw`.
     b2: Of `adam` and `adamw`.
     weight_decay: wd.
-    decay_mask: `all` parameters decay, or only `kernels` (ndim > 1); those of
-      `crf_rnn` never do.
+    decay_mask: `all` parameters decay, only `kernels` (ndim > 1), or only
+      `dense_kernels`, depthwise ones excepted; those of `crf_rnn` never do.
     encoder_lr_mult: Factor on the learning rate of the encoder.
     logits_lr_mult: Factor on that of the layers that give class scores.
     bias_lr_mult: Factor on that of biases, batch norm's excepted. A bias in
       one of these parts has the product of the factors.
+    bn_lr_mult: Factor on that of batch norm's scales and biases; 0 leaves them
+      as they are.
     clip_norm: Or None.
 
   Raises:
     ValueError: On an unknown name.
   """
-  masks = {'all': _everything, 'kernels': _kernels}
+  masks = {
+    'all': _everything,
+    'kernels': _kernels,
+    'dense_kernels': _dense_kernels,
+  }
   if decay_mask not in masks:
     raise ValueError(
       f'optimizer.decay_mask (={decay_mask!r}) must be one of {list(masks)}.'
@@ -132,6 +139,7 @@ def make_optimizer(
     (encoder_lr_mult, _encoder),
     (logits_lr_mult, _logits),
     (bias_lr_mult, _biases),
+    (bn_lr_mult, _batch_norms),
   ):
     if factor != 1.0:
       parts.append(optax.masked(optax.scale(factor), mask))
@@ -148,6 +156,11 @@ def _kernels(params: Any) -> Any:
   return jax.tree.map(lambda a, b: a and b, kernels, _everything(params))
 
 
+def _dense_kernels(params: Any) -> Any:
+  dense = _by_path(params, lambda names, _: 'depthwise' not in names)
+  return jax.tree.map(lambda a, b: a and b, dense, _kernels(params))
+
+
 def _encoder(params: Any) -> Any:
   return _by_path(params, lambda names, _: names[0] == 'encoder')
 
@@ -161,6 +174,10 @@ def _biases(params: Any) -> Any:
     return names[-1] == 'bias' and 'scale' not in siblings
 
   return _by_path(params, is_bias)
+
+
+def _batch_norms(params: Any) -> Any:
+  return _by_path(params, lambda _, siblings: 'scale' in siblings)
 
 
 def _by_path(params: Any, chosen: Callable, names: tuple = ()) -> Any:

@@ -13,7 +13,7 @@ HEADING = """\
 
 Printed by `python launch/describe.py --papers`. "ours" is derived from each
 config, "theirs" stands in configs/papers. Rows that differ are marked !=, with
-the reasons below the table; "Open:" is what nobody chose, but this table found.
+the reasons below the table.
 """
 NOT_STATED = 'not stated'
 NO_REASON = 'no reason is given in configs/papers'

@@ -43,7 +43,7 @@ class Predictor:
     info: DatasetInfo,
     *,
     resize_to: tuple[int, int] | None = None,
-    pad_to: int | None = None,
+    padding: str = '',
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     align_corners: bool = False,
@@ -59,7 +59,7 @@ class Predictor:
       variables: `{'params', 'batch_stats'}`.
       info: The classes; an output beyond them is void.
       resize_to: (height, width) that the network sees of every picture.
-      pad_to: Or it sees pictures padded to multiples of this.
+      padding: Or the operation by which pictures are padded for it.
       scales, flip, align_corners, half_pixel_centers, window: See
         `inference.predict_logits`.
       crf: Of `refinement.options`; what the network says goes through the CRF.
@@ -73,11 +73,9 @@ class Predictor:
     self._mesh = mesh
     self._variables = jax.device_put(variables, sharding.replicated(mesh))
     # The same operations, and rounding, as in evaluation.
-    self._ops = ''
+    self._ops = padding
     if resize_to:
       self._ops = 'resize_image({}, {})'.format(*resize_to)
-    elif pad_to:
-      self._ops = f'pad_to_multiple({pad_to})'
 
     @functools.partial(jax.jit, static_argnames=('size', 'probs'))
     def predict(variables, image, size, probs):
@@ -168,11 +166,7 @@ def evaluation_size(ops: str) -> tuple[int, int] | None:
   return operations.crop_size(parsed)
 
 
-def evaluation_multiple(ops: str) -> int | None:
-  """That to which `config.input.eval` pads pictures, or None."""
-  multiples = [
-    dict(op.arguments)['k']
-    for op in operations.parse(ops)
-    if op.name == 'pad_to_multiple'
-  ]
-  return multiples[-1] if multiples else None
+def evaluation_padding(ops: str) -> str:
+  """The operation by which `config.input.eval` pads pictures, or ''."""
+  padding = [op for op in operations.parse(ops) if op.name.startswith('pad_')]
+  return f'{padding[-1]}' if padding else ''

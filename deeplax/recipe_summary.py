@@ -13,6 +13,12 @@ from deeplax import evaluate, network_summary
 from deeplax.data import ops
 from deeplax.network_summary import numbers
 
+_DECAYED = {
+  'all': 'everything',
+  'kernels': 'kernels',
+  'dense_kernels': 'kernels but depthwise',
+}
+
 
 def summarise(
   config: ml_collections.ConfigDict, pictures: int
@@ -28,6 +34,7 @@ def summarise(
     **_optimisation(config),
     **_data(config, pictures),
     **network_summary.summarise(config.model),
+    'batch_norm': _batch_norm(config),
     **_loss(config),
     **_evaluation(config),
   }
@@ -42,7 +49,7 @@ def _optimisation(config):
     warm_up=f'{config.schedule.warmup_steps:,} steps',
     rate_factors=_factors(keys),
     weight_decay=f'{keys.weight_decay:g}',
-    decayed={'all': 'everything'}.get(keys.decay_mask, keys.decay_mask),
+    decayed=_DECAYED[keys.decay_mask],
     initial_weights=config.init_from or 'fresh',
   )
 
@@ -51,6 +58,13 @@ def _optimizer(keys):
   if keys.name == 'sgd':
     return f'SGD, momentum {keys.momentum:g}' + ', Nesterov' * keys.nesterov
   return f'{keys.name.capitalize()}, {keys.b1:g}, {keys.b2:g}'
+
+
+def _batch_norm(config):
+  words = network_summary.batch_norm(config.model)
+  factor = config.optimizer.bn_lr_mult
+  trained = network_summary.has_batch_norm(config.model) and factor != 1
+  return words + f', scales and biases x {factor:g}' * trained
 
 
 def _schedule(config):
@@ -140,6 +154,7 @@ def _evaluation(config):
     'resize': 'resized to {h}x{w}',
     'resize_image': 'resized to {h}x{w}',
     'pad_to_multiple': 'padded to multiples of {k}',
+    'pad_aligned': 'padded to multiples of {k}, and 1',
   }
   parsed = ops.parse(config.input.eval)
   # No key of a config says these.

@@ -10,7 +10,7 @@ from deeplax import workdir as workdir_lib
 from deeplax.data.info import DatasetInfo
 from deeplax.errors import RunError
 from deeplax.local_mesh import local_mesh
-from deeplax.predictor import Predictor, evaluation_multiple, evaluation_size
+from deeplax.predictor import Predictor, evaluation_padding, evaluation_size
 
 
 class RunPredictor(NamedTuple):
@@ -72,7 +72,7 @@ def load(
     variables,
     info,
     resize_to=None if full_size else evaluation_size(config.input.eval),
-    pad_to=evaluation_multiple(config.input.eval),
+    padding=evaluation_padding(config.input.eval),
     scales=scales,
     flip=flip,
     **config_lib.resampling(config),

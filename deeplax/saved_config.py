@@ -33,7 +33,7 @@ _KINDS = {
 }
 
 # What keys do that are newer than runs which are still about, when left alone.
-_SINCE_THEN = {'loss.region_weight': 1.0}
+_SINCE_THEN = {'loss.region_weight': 1.0, 'optimizer.bn_lr_mult': 1.0}
 
 
 def save(config: ml_collections.ConfigDict, path: pathlib.Path) -> None:

@@ -68,7 +68,7 @@ def one_by_one(**options):
   [
     ({}, [(16, 24), (9, 20), (12, 30), (9, 17)]),
     # 9x20 and 9x17 become 16x32, as does 12x30.
-    ({'pad_to': 16}, [(16, 32)]),
+    ({'padding': 'pad_to_multiple(16)'}, [(16, 32)]),
     # One size for the network, but results of four.
     ({'resize_to': (8, 12)}, [(8, 12)] * 4),
   ],
@@ -96,8 +96,10 @@ def test_one_compilation_a_shape_and_the_same_answers(
 
 def test_the_crf_takes_one_after_the_other():
   crf = dict(num_iterations=2, spatial=(2.0, 3.0), bilateral=(8.0, 20.0, 4.0))
-  plain = Predictor(Net(), variables(), INFO, pad_to=16)
-  refined = Predictor(Net(), variables(), INFO, pad_to=16, crf=crf)
+  plain = Predictor(Net(), variables(), INFO, padding='pad_to_multiple(16)')
+  refined = Predictor(
+    Net(), variables(), INFO, padding='pad_to_multiple(16)', crf=crf
+  )
   changed = 0
   for picture, pred in batching.predict_all(refined, pictures(refined), 4):
     np.testing.assert_array_equal(pred, refined(picture.image))

@@ -186,6 +186,6 @@ def test_a_config_without_a_key():
 
 def test_random_operations_are_all_listed():
   names = {usage.partition('(')[0] for usage in ops.known()}
-  sure = {'resize', 'resize_image', 'pad_to_multiple'}
+  sure = {'resize', 'resize_image', 'pad_to_multiple', 'pad_aligned'}
   own = {n for n in names if n.endswith('_for_test')}  # of other tests
   assert names - sure - own == set(config_lib.RANDOM_OPS)

@@ -204,6 +204,44 @@ def test_factor_of_biases_leaves_batch_norm_alone():
   }
 
 
+def test_factor_of_batch_norm():
+  assert changed(rates_of(bn_lr_mult=0.0, bias_lr_mult=2.0)) == {
+    'encoder/block1/conv1/bias': 2,
+    'encoder/block1/bn1/scale': 0,
+    'encoder/block1/bn1/bias': 0,
+    'head/fc6/bias': 2,
+    'head/logits1/bias': 2,
+    'head/project/bn/scale': 0,
+    'head/project/bn/bias': 0,
+    'auxiliary/logits/bias': 2,
+    'logits/bias': 2,
+  }
+
+
+def test_dense_kernels_decay_alone():
+  layer = {
+    'depthwise': {'kernel': np.ones((3, 3, 1, 2), np.float32)},
+    'pointwise': {'kernel': np.ones((1, 1, 2, 3), np.float32)},
+    'bn': {'scale': np.ones(3, np.float32), 'bias': np.ones(3, np.float32)},
+  }
+  tx = optimizers.make_optimizer(
+    lambda _: 1.0,
+    name='sgd',
+    momentum=0.0,
+    weight_decay=0.5,
+    decay_mask='dense_kernels',
+  )
+  updates, _ = tx.update(
+    jax.tree.map(np.zeros_like, layer), tx.init(layer), layer
+  )
+  decayed = {
+    jax.tree_util.keystr(path, simple=True, separator='/')
+    for path, leaf in jax.tree_util.tree_leaves_with_path(updates)
+    if leaf.any()
+  }
+  assert decayed == {'pointwise/kernel'}
+
+
 def test_factors_multiply_as_in_deeplab_v1():
   rates = rates_of(encoder_lr_mult=0.5, logits_lr_mult=10.0, bias_lr_mult=2.0)
   assert rates == {

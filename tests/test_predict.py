@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from deeplax import picture_paths, predict, sharding
 from deeplax.data.datasets import cityscapes
 from deeplax.errors import RunError
-from deeplax.predictor import Predictor, evaluation_multiple, evaluation_size
+from deeplax.predictor import Predictor, evaluation_padding, evaluation_size
 
 INFO = cityscapes.INFO
 
@@ -249,8 +249,9 @@ def test_network_sees_the_size_of_evaluation():
 
 
 def test_network_sees_the_padding_of_evaluation():
-  assert evaluation_multiple('pad_to_multiple(3)|pad_to_multiple(16)') == 16
-  assert evaluation_multiple('resize_image(8, 12)') is None
+  ops = 'pad_to_multiple(3)|pad_aligned(16)'
+  assert evaluation_padding(ops) == 'pad_aligned(k=16)'
+  assert evaluation_padding('resize_image(8, 12)') == ''
   seen = []
 
   class Spy:
@@ -258,7 +259,7 @@ def test_network_sees_the_padding_of_evaluation():
       seen.append(image.shape)
       return image.astype(np.float32), {}
 
-  spy = Predictor(Spy(), {}, INFO, pad_to=16)
+  spy = Predictor(Spy(), {}, INFO, padding='pad_to_multiple(16)')
   image = picture(9, 20)
   pred = spy(image)
   assert seen == [(1, 16, 32, 3)]

@@ -46,8 +46,8 @@ CHANGES = {
     'photometric',
   ),
   'batch_norm': (
-    {'model.freeze_encoder_bn': True},
-    "the encoder's statistics frozen",
+    {'model.freeze_encoder_bn': True, 'optimizer.bn_lr_mult': 0.5},
+    "the encoder's statistics frozen, scales and biases x 0.5",
   ),
   'bn_decay': ({'model.freeze_bn': True}, 'no use'),
   'bn_epsilon': (

@@ -42,7 +42,10 @@ _V2 = dict(
   decayed=('kernels', 'port main.py'),
   scale=('0.5 to 1.5', 'V2 4.1.2'),
   augmentation=('flip', 'isht7'),
-  batch_norm=('statistics, scales and biases frozen', 'isht7; port main.py'),
+  batch_norm=(
+    'statistics frozen, scales and biases x 0',
+    'isht7; port main.py',
+  ),
   output_stride=('8', 'V2 3.1'),
   atrous_rates=('6, 12, 18, 24', 'V2 4.1.2'),
   multi_grid=('none', 'V2 3.1'),
@@ -59,8 +62,6 @@ _V2 = dict(
 )
 _V2_REASONS = dict(
   initial_weights=reasons.WEIGHTS,
-  batch_norm='Open: freeze_bn keeps the statistics; scales and biases are '
-  'trained, at the rate of the rest.',
   loss_over=_AT_FULL_SIZE,
 )
 PAPERS = {
@@ -86,7 +87,8 @@ PAPERS = {
     ),
     reasons=dict(
       **_V2_REASONS,
-      input_scales='Open: on VOC the paper has three scales, here none.',
+      input_scales='The scales of VOC, which fit into memory today; '
+      '`--config.model.input_scales="(1.0,)"` has the one.',
       eval_input='The whole picture fits into memory today; V3 C evaluates so.',
     ),
   ),

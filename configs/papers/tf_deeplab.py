@@ -21,7 +21,10 @@ _CODE = dict(
   class_weights=('none', 'train.py'),
   hard_pixels=('all count', 'train.py top_k_percent_pixels'),
   auxiliary_loss=('none', 'train.py'),
-  eval_input=('padded to 1025x2049', 'cityscapes.md; input_preprocess.py'),
+  eval_input=(
+    'padded to multiples of 16, and 1',
+    'cityscapes.md: 1025x2049; input_preprocess.py',
+  ),
   eval_output_stride=('16', 'cityscapes.md'),
   eval_scales=('1, not mirrored', 'eval.py'),
 )
@@ -73,12 +76,6 @@ _XCEPTION = dict(
 _REASONS = dict(
   initial_weights=reasons.WEIGHTS,
   scale=reasons.STEPS_OF_SCALE,
-  eval_input=reasons.RESIZED,
-)
-_XCEPTION_REASONS = dict(
-  **_REASONS,
-  learning_rate="Open: 0.007 is VOC's. `--config.schedule.peak=0.01`",
-  decayed=reasons.DEPTHWISE,
 )
 PAPERS = {
   'x65': dict(
@@ -88,7 +85,7 @@ PAPERS = {
       'scales and flip (model_zoo.md)',
     ),
     theirs=_XCEPTION,
-    reasons=_XCEPTION_REASONS,
+    reasons=_REASONS,
   ),
   'x71': dict(
     title="DeepLabV3+ over Aligned Xception-71; the authors'.",
@@ -97,7 +94,7 @@ PAPERS = {
       **_XCEPTION,
       'head': ('ASPP of 256, separable', 'V3+ 4.5, table 7'),
     },
-    reasons=_XCEPTION_REASONS,
+    reasons=_REASONS,
   ),
   'v3_r101': dict(
     title="DeepLabV3 over ResNet-101; the authors'.",
@@ -135,10 +132,8 @@ PAPERS = {
     ),
     reasons=dict(
       scale=reasons.STEPS_OF_SCALE,
-      eval_input=reasons.RESIZED,
-      decayed=reasons.DEPTHWISE,
-      initial_weights="Open: the docstring's commands make ImageNet's weights, "
-      'and for CamVid alone.',
+      initial_weights='Nobody has published those of COCO alone: the '
+      "docstring's commands make those of COCO and VOC, or ImageNet's.",
       bn_decay='One key serves encoder and head. 0.9997 looks back over 3,300 '
       'of 90,000 steps, 0.997 over 330; the last ones hardly change a weight.',
     ),

@@ -298,3 +298,20 @@ def pad_to_multiple(
   del rng
   height, width = (-(-n // k) * k for n in geometry.size(example))
   return geometry.crop(example, 0, 0, height, width)
+
+
+@register(
+  lambda size, *, k: size and tuple(-(-(n - 1) // k) * k + 1 for n in size),
+  lazy=True,
+  k=at_least(1),
+)
+def pad_aligned(
+  example: Example, rng: np.random.Generator, *, k: int
+) -> Example:
+  """Pads bottom and right until height and width are multiples of k, and 1.
+
+  With `align_corners` and k the output stride, corners fall on corners there.
+  """
+  del rng
+  height, width = (-(-(n - 1) // k) * k + 1 for n in geometry.size(example))
+  return geometry.crop(example, 0, 0, height, width)

@@ -23,7 +23,7 @@ from deeplax.export.pictures import Pictures
 from deeplax.export.program import INPUT, Program
 from deeplax.export.verify import Comparison
 from deeplax.models import norms
-from deeplax.predictor import evaluation_multiple, evaluation_size
+from deeplax.predictor import evaluation_padding, evaluation_size
 
 log = logging.getLogger('deeplax')
 
@@ -92,7 +92,7 @@ def make(
     'preprocessing': {
       'inside': True,
       'resized_to': evaluation_size(config.input.eval),
-      'padded_to_multiples_of': evaluation_multiple(config.input.eval),
+      'padded_by': evaluation_padding(config.input.eval) or None,
       'mean': mean,
       'deviation': deviation,
       **config_lib.resampling(config),

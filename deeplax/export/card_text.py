@@ -74,8 +74,8 @@ def _preprocessing(steps: dict[str, Any]) -> str:
     words.append(
       'resized to {}x{}, and the scores back;'.format(*steps['resized_to'])
     )
-  if steps['padded_to_multiples_of']:
-    words.append(f'padded to multiples of {steps["padded_to_multiples_of"]};')
+  if steps['padded_by']:
+    words.append(f'padded by {steps["padded_by"]};')
   words.append(
     f'less the mean ({_join(steps["mean"])}), by ({_join(steps["deviation"])}).'
   )

@@ -10,11 +10,12 @@ import ml_collections
 
 from deeplax import config as config_lib
 from deeplax import inference, models
+from deeplax.data import ops
 from deeplax.data.geometry import MEAN_PIXEL
 from deeplax.data.info import IGNORE_LABEL, DatasetInfo
 from deeplax.errors import RunError
 from deeplax.ops.resize import resize
-from deeplax.predictor import evaluation_multiple, evaluation_size
+from deeplax.predictor import evaluation_padding, evaluation_size
 
 INPUT = 'image'
 # What every compiler knows; the network is the same.
@@ -110,10 +111,10 @@ def build(
     )
   model, _ = network(config, info, output_stride, **LOWERING)
   resize_to = evaluation_size(config.input.eval)
-  multiple = evaluation_multiple(config.input.eval)
+  padding = ops.parse(evaluation_padding(config.input.eval))
 
   def segment(image):
-    x, out_size = _prepared(image, resize_to, multiple)
+    x, out_size = _prepared(image, resize_to, padding)
     logits = inference.predict_logits(
       lambda x: model.apply(variables, x, train=False)[0],
       x,
@@ -132,19 +133,17 @@ def build(
   return Program(segment, tuple(size), dynamic_batch)
 
 
-def _prepared(image, resize_to, multiple):
+def _prepared(image, resize_to, padding):
   """What the network sees, and the size of what it gives for that."""
   size = image.shape[1:3]
   image = image.astype(jnp.float32)
   if resize_to:
     # Evaluation has whole numbers here.
     return jnp.round(resize(image, resize_to)), size
-  if multiple:
-    below, right = (-n % multiple for n in size)
+  for op in padding:
+    padded = op.size(size)
     mean = jnp.asarray(MEAN_PIXEL, jnp.float32)
-    edges = ((0, 0), (0, below), (0, right), (0, 0))
-    return jnp.pad(image - mean, edges) + mean, (
-      size[0] + below,
-      size[1] + right,
-    )
+    added = ((0, m - n) for m, n in zip(padded, size))
+    image = jnp.pad(image - mean, ((0, 0), *added, (0, 0))) + mean
+    size = padded
   return image, size

@@ -22,7 +22,7 @@ from deeplax.export import folder as folder_lib
 from deeplax.export import pictures as pictures_lib
 from deeplax.export.pictures import Pictures
 from deeplax.export.program import Program
-from deeplax.predictor import Predictor, evaluation_multiple, evaluation_size
+from deeplax.predictor import Predictor, evaluation_padding, evaluation_size
 
 log = logging.getLogger('deeplax')
 
@@ -225,7 +225,7 @@ def _reference(config, info, network, variables, device) -> Predictor:
     variables,
     info,
     resize_to=evaluation_size(config.input.eval),
-    pad_to=evaluation_multiple(config.input.eval),
+    padding=evaluation_padding(config.input.eval),
     **config_lib.resampling(config),
     mesh=sharding.make_mesh(devices=[device]),
   )

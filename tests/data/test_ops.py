@@ -349,6 +349,22 @@ def test_resize_image_and_pad_to_multiple():
   ).all()
 
 
+@pytest.mark.parametrize(
+  'size, padded', [((10, 13), (17, 17)), ((9, 17), (9, 17)), ((1, 2), (1, 9))]
+)
+def test_pad_aligned_keeps_corners_on_the_grid(size, padded):
+  example = noise(*size)
+  out = run('pad_aligned(8)', example)
+  assert out['image'].shape[:2] == out['label'].shape == padded
+  (op,) = ops.parse('pad_aligned(8)')
+  assert op.size(size) == padded
+  for key in ('image', 'label'):
+    kept = out[key][: size[0], : size[1]]
+    np.testing.assert_array_equal(kept, example[key])
+  assert (out['label'][size[0] :] == 255).all()
+  assert (out['label'][:, size[1] :] == 255).all()
+
+
 def test_unequal_sizes_are_an_error_that_names_the_file():
   example = {**noise(10, 13), 'label': np.zeros((10, 12), np.uint8)}
   with pytest.raises(DataError, match=r'noise.*image 10x13, label 10x12'):

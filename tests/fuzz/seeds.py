@@ -150,6 +150,7 @@ def specs() -> list[tuple[str, bytes]]:
     'class_crop(5, 7, 1)|paste_rare(.5, max_share=.1)|cutmix(probability=1)',
     'pad_to_multiple(16) | resize_image(8, 12)',
     'resize( 0x10 , 12 )',
+    'pad_aligned(k=16)',
   )
   return [(str(i), text.encode()) for i, text in enumerate(texts)]
 

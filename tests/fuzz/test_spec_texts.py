@@ -14,7 +14,7 @@ from deeplax.data.spec import OpsError
 NAMES = st.sampled_from(
   ['random_scale', 'random_crop', 'random_flip', 'photometric', 'resize',
    'class_crop', 'cutmix', 'paste_rare', 'resize_image', 'pad_to_multiple',
-   'exec', '__import__', 'ops.parse']
+   'pad_aligned', 'exec', '__import__', 'ops.parse']
 )  # fmt: skip
 NUMBERS = st.one_of(
   st.integers(), st.floats(), st.booleans(), st.complex_numbers()
