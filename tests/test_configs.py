@@ -102,7 +102,9 @@ def test_smoke(name, tmp_path, in_a_hurry):
   _, info, variables, step = workdir.load_run(tmp_path)
   assert step == 2
   leaves = jax.tree.leaves(variables['params'])
-  expected = count(shallower(name, get(name)), config_lib.num_outputs(config, info))
+  expected = count(
+    shallower(name, get(name)), config_lib.num_outputs(config, info)
+  )
   assert sum(leaf.size for leaf in leaves) == expected
   if name == 'v1_vgg16':  # no batch norm, so no statistics, at all
     assert not jax.tree.leaves(variables['batch_stats'])
