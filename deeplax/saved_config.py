@@ -25,7 +25,9 @@ FREE_KEYS = (
 
 # What reading a run relies on, beyond what `models.build` checks.
 _KINDS = {
-  **dict.fromkeys(('dataset', 'input', 'model', 'loss', 'crf'), dict),
+  **dict.fromkeys(
+    ('dataset', 'input', 'model', 'loss', 'optimizer', 'crf'), dict
+  ),
   'dataset.name': str,
   'dataset.dir': str,
   'input.eval': str,

@@ -1,5 +1,6 @@
 """A bad config dies early, with the key, the value found and what to do."""
 
+import json
 import pathlib
 
 import pytest
@@ -157,10 +158,19 @@ def test_a_run_from_before_a_key_can_be_gone_on_with(tmp_path):
   older = make()
   with older.unlocked():
     del older.loss.region_weight
+    del older.optimizer.bn_lr_mult
   saved_config.save(older, tmp_path / 'config.json')
   loaded = saved_config.load(tmp_path / 'config.json')
   assert saved_config.differences(loaded, config) == []
   assert config_lib.loss_options(loaded) == config_lib.loss_options(config)
+
+
+@pytest.mark.parametrize('section', ['loss', 'optimizer'])
+def test_a_section_that_is_none(tmp_path, section):
+  tree = {**make().to_dict(), section: 0}
+  (tmp_path / 'config.json').write_text(json.dumps(tree))
+  with pytest.raises(RunError, match=f"{section} is '0', expected a dict"):
+    saved_config.load(tmp_path / 'config.json')
 
 
 def test_differences_leave_out_what_may_change():
