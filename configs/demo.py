@@ -5,7 +5,7 @@
 A small decoder and small pictures, so that two CPU cores are enough. The scenes
 are drawn once, into runs/cache; classes that cover few pixels weigh more.
 
-Score, seed 0 on two CPU cores: val mIoU 0.668 over 19 classes.
+Score, seed 0 on two CPU cores: val mIoU 0.672 over 19 classes.
 """
 
 from configs import common
