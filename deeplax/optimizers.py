@@ -113,16 +113,12 @@ def make_optimizer(
   Raises:
     ValueError: On an unknown name.
   """
-  masks = {
-    'all': _everything,
-    'kernels': _kernels,
-    'dense_kernels': _dense_kernels,
-  }
-  if decay_mask not in masks:
+  if decay_mask not in DECAY_MASKS:
     raise ValueError(
-      f'optimizer.decay_mask (={decay_mask!r}) must be one of {list(masks)}.'
+      f'optimizer.decay_mask (={decay_mask!r}) must be one of '
+      f'{list(DECAY_MASKS)}.'
     )
-  decay = optax.add_decayed_weights(weight_decay, mask=masks[decay_mask])
+  decay = optax.add_decayed_weights(weight_decay, mask=DECAY_MASKS[decay_mask])
   parts = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
   if name == 'sgd':
     parts += [decay, optax.trace(momentum, nesterov)]
@@ -159,6 +155,13 @@ def _kernels(params: Any) -> Any:
 def _dense_kernels(params: Any) -> Any:
   dense = _by_path(params, lambda names, _: 'depthwise' not in names)
   return jax.tree.map(lambda a, b: a and b, dense, _kernels(params))
+
+
+DECAY_MASKS = {
+  'all': _everything,
+  'kernels': _kernels,
+  'dense_kernels': _dense_kernels,
+}
 
 
 def _encoder(params: Any) -> Any:

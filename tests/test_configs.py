@@ -14,6 +14,7 @@ from deeplax import config as config_lib
 from deeplax import (
   data,
   models,
+  optimizers,
   recipe,
   sharding,
   state,
@@ -225,6 +226,21 @@ def test_aligned_corners_need_sizes_of_the_grid(name):
     size = op.size(full)
     # 16k + 1, and at most one output pixel more than the picture has.
     assert all(0 < n - m <= 16 and n % 16 == 1 for n, m in zip(size, full))
+
+
+@pytest.mark.parametrize('name', ['x65', 'mobilenet_v2'])
+def test_what_decays_is_every_kernel_that_is_not_depthwise(name):
+  config = get(name)
+  assert config.optimizer.decay_mask == 'dense_kernels'
+  model = models.build(19, **config_lib.model_options(config))
+  params = models.abstract_variables(model)['params']
+  decayed = optimizers.DECAY_MASKS['dense_kernels'](params)
+  jax.tree.map(
+    # The input of a depthwise kernel is one channel.
+    lambda p, d: np.testing.assert_equal(d, p.ndim == 4 and p.shape[2] > 1),
+    params,
+    decayed,
+  )
 
 
 def test_every_variant_is_valid_and_documented():

@@ -4,8 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from deeplax.data import ops
 from deeplax.errors import RunError
 from deeplax.export import program
+from deeplax.predictor import Predictor, evaluation_padding
 from tests.export.small_run import INFO, config, picture, variables
 
 
@@ -45,3 +47,17 @@ def test_float32_without_a_crf_whatever_was_trained():
   assert options['dtype'] == 'float32' and options['crf_rnn'] == 0
   assert options['output_stride'] == 32
   assert network.style.dtype == np.float32 and network.crf_rnn is None
+
+
+@pytest.mark.parametrize(
+  'k, size', [(16, (41, 75)), (8, (41, 73)), (1, (9, 9))]
+)
+def test_padding_is_that_of_prediction(k, size):
+  image = picture(*size)
+  padding = evaluation_padding(f'pad_aligned({k})')
+  wanted = Predictor(None, {}, INFO, padding=padding).prepare(image)
+  found, out_size = program._prepared(image[None], None, ops.parse(padding))
+  np.testing.assert_array_equal(np.asarray(found)[0], wanted.image)
+  assert (
+    out_size == wanted.size == tuple(-(-(n - 1) // k) * k + 1 for n in size)
+  )
